@@ -1,0 +1,170 @@
+"""The stored form of an event: a CloudEvents 1.0 JSON object whose bytes are never encoded again.
+
+A writer encodes a :class:`Draft` and leaves off the closing brace; the append script adds ``sequence`` and
+``recordedtime`` as the last members. The same bytes are the Merkle leaf, the export line and the webhook body.
+"""
+
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from events import catalog, moments
+from events.errors import BadCursor, UnreadableEvent
+from events.identifiers import new_event_id
+
+LARGEST_EVENT = 60 * 1024
+"""Bytes that one entry may hold, the spliced members included."""
+
+_SPLICED = len(',"sequence":"0000000000000000","recordedtime":"2026-01-01T00:00:00.000000Z"}') - 1
+REFERENCE = "reference"
+"""The stream of what decisions depend on beside their claim."""
+_LEDGER = "ledger"
+
+
+class Draft(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An event before the ledger has given it a place. The order of the members is the order of the bytes."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: str
+    dataschema: str
+    time: str | UnsetType = UNSET
+    actor: str
+    storyid: str | UnsetType = UNSET
+    commandid: str
+    commandhash: str
+    correlationid: str | UnsetType = UNSET
+    causationid: str | UnsetType = UNSET
+    data: Raw
+
+
+class Envelope(Draft, frozen=True, kw_only=True):
+    """An event as recorded. ``sequence`` is its position in 16 digits, ``recordedtime`` UTC to the microsecond."""
+
+    sequence: str
+    recordedtime: str
+
+    @property
+    def position(self) -> int:
+        """The event's place in its ledger: 1, 2, 3…"""
+        return int(self.sequence)
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_encode = msgspec.json.Encoder().encode
+_decoders = {type_: msgspec.json.Decoder(event) for type_, event in catalog.CATALOG.items()}
+_readable = {catalog.schema_urn(type_, event.VERSION): type_ for type_, event in catalog.CATALOG.items()}
+
+
+class Entry(Struct, frozen=True, dict=True):
+    """One entry of the log: its position and its bytes, decoded when asked for."""
+
+    position: int
+    raw: bytes
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        """The CloudEvents attributes, with ``data`` still as bytes."""
+        return _decode_envelope(self.raw)
+
+    @cached_property
+    def event(self) -> catalog.Event:
+        """The event's data. Raises ``UnreadableEvent`` for a type or version that this release does not know."""
+        envelope = self.envelope
+        type_ = _readable.get(envelope.dataschema)
+        if type_ is None:
+            raise UnreadableEvent(self.position, envelope.dataschema, "this release does not know it")
+        try:
+            return _decoders[type_].decode(envelope.data)
+        except msgspec.ValidationError as error:
+            raise UnreadableEvent(self.position, envelope.dataschema, str(error)) from error
+
+
+class Provenance(Struct, frozen=True):
+    """Who records, by which command, and in what context: what an envelope says of its event from outside."""
+
+    actor: str
+    command_id: str
+    command_hash: str
+    story_id: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+
+
+def encode(ledger: str, event: catalog.Event, provenance: Provenance) -> bytes:
+    """Return the bytes of an event as the append script wants them: without the closing brace."""
+    draft = Draft(
+        specversion="1.0",
+        id=new_event_id(),
+        source=f"/ledgers/{ledger}",
+        type=event.TYPE,
+        subject=subject_of(event),
+        dataschema=_schema_urn(type(event)),
+        time=_time_of(event) or UNSET,
+        actor=provenance.actor,
+        storyid=provenance.story_id or UNSET,
+        commandid=provenance.command_id,
+        commandhash=provenance.command_hash,
+        correlationid=provenance.correlation_id or UNSET,
+        causationid=provenance.causation_id or UNSET,
+        data=Raw(_encode(event)),
+    )
+    return _encode(draft)[:-1]
+
+
+def stored_size(encoded: bytes) -> int:
+    """Return how many bytes an encoded draft has once it is stored."""
+    return len(encoded) + _SPLICED + 1
+
+
+def subject_of(event: catalog.Event) -> str:
+    """Return the identifier of the thing that an event changes: its CloudEvents ``subject``."""
+    match event:
+        case catalog.LedgerCreated():
+            return event.ledger
+        case catalog.StoryOpened():
+            return event.story_id
+        case catalog.SourceRegistered():
+            return event.source_id
+        case _:
+            return str(event.claim_id)  # type: ignore[attr-defined]  # every other event is about a claim
+
+
+def streams_of(event: catalog.Event) -> tuple[str, ...]:
+    """Return the streams that an event belongs to: a pure function, so that streams can be rebuilt from the bytes."""
+    if isinstance(event, catalog.LedgerCreated):
+        return (_LEDGER,)
+    return (subject_of(event),)
+
+
+def _time_of(event: catalog.Event) -> str | None:
+    """Return when the event happened in the world, if that is known to the minute."""
+    said_at = event.statement.said_at if isinstance(event, catalog.StatementRecorded) else None
+    return moments.rfc3339(said_at) if said_at and "T" in said_at else None
+
+
+@lru_cache
+def _schema_urn(event: type[catalog.Event]) -> str:
+    return catalog.schema_urn(event.TYPE, event.VERSION)
+
+
+class Cursor(NamedTuple):
+    """A place in a ledger's history: cursor of the feed, and the token that a write answers with."""
+
+    epoch: str
+    position: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.position}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Read ``epoch.position``; raises ``BadCursor`` for anything else."""
+        epoch, dot, position = text.partition(".")
+        if not (epoch and dot and position.isascii() and position.isdigit() and len(position) <= 16):
+            raise BadCursor(f"{text[:80]!r} is no cursor; one reads epoch.position, as an earlier answer gave it")
+        return cls(epoch, int(position))

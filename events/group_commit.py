@@ -1,0 +1,209 @@
+"""Group commit: the appends that wait in one process go to the store together, and each passes or fails alone.
+
+One call of the append script costs about the same for one command as for ten, and one wait for the disk serves
+them all. While a call is under way the next group gathers; nothing waits for a timer.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Sequence
+from importlib.resources import files
+from typing import cast
+
+from msgspec import Struct
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+
+from events.errors import (
+    ClockSkew,
+    CommandConflict,
+    LedgerDamaged,
+    OutcomeUnknown,
+    StoreFull,
+    StoreUnavailable,
+    UnknownLedger,
+    VersionConflict,
+)
+from events.keys import LedgerKeys
+from events.store import UNREACHABLE, Store
+
+LARGEST_GROUP = 64
+"""Commands in one call of the script."""
+LARGEST_GROUP_BYTES = 1 << 20
+"""Bytes of events in one call of the script, unless a single command has more."""
+LONGEST_QUEUE = 4096
+"""Commands that may wait in one process; the next one is turned away."""
+
+_WEEK = 7 * 86_400
+_SCRIPT = files("events").joinpath("append.lua").read_bytes()
+_SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
+
+
+class Prepared(Struct, frozen=True):
+    """A command as the script takes it: encoded events with their streams, and the versions it was decided on."""
+
+    command_id: str
+    command_hash: str
+    conditions: dict[str, int]
+    events: Sequence[tuple[bytes, tuple[str, ...]]]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its events."""
+        return sum(len(encoded) for encoded, _ in self.events)
+
+
+class Appended(Struct, frozen=True):
+    """What became of a command: ``count`` events from position ``first`` on, now or (``repeated``) before."""
+
+    first: int
+    count: int
+    repeated: bool
+    recordedtime: str
+
+    @property
+    def last(self) -> int:
+        """The position of its last event; ``first - 1`` if it recorded none."""
+        return self.first + self.count - 1
+
+
+def stored_command_id(command_id: str) -> bytes:
+    """Return the 16 bytes that a command id takes in the store."""
+    return hashlib.sha256(command_id.encode()).digest()[:16]
+
+
+class GroupCommit:
+    """The one way to the append script, for one ledger in one process."""
+
+    def __init__(self, store: Store, keys: LedgerKeys, epochs: str) -> None:
+        self._store, self._keys, self._epochs = store, keys, epochs
+        self._waiting: deque[tuple[Prepared, asyncio.Future[Appended]]] = deque()
+        self._sending: asyncio.Task[None] | None = None
+
+    async def append(self, command: Prepared) -> Appended:
+        """Append a command with the next group.
+
+        Raises ``VersionConflict`` or ``CommandConflict`` for this command alone; ``ClockSkew``, ``StoreFull`` and
+        ``LedgerDamaged`` for its whole group; ``OutcomeUnknown`` when the store's answer was lost; and
+        ``StoreUnavailable`` when too many wait. A caller that is cancelled leaves its command in the queue.
+        """
+        if len(self._waiting) >= LONGEST_QUEUE:
+            raise StoreUnavailable(f"{LONGEST_QUEUE} commands are waiting already")
+        outcome: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, outcome))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+        return await outcome
+
+    async def drain(self) -> None:
+        """Wait until every command that was given has its outcome."""
+        while self._sending is not None:
+            await asyncio.wait([self._sending])
+
+    async def create(self, command: Prepared, epochs: str) -> Appended:
+        """Append the first command of a ledger that has none, opening its first epoch."""
+        (answer,) = await self._call([command], set_epochs=epochs)
+        self._epochs = epochs
+        return self._outcome(command, answer)
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._send(self._next_group())
+        finally:
+            self._sending = None
+
+    def _next_group(self) -> list[tuple[Prepared, asyncio.Future[Appended]]]:
+        group = [self._waiting.popleft()]
+        size = group[0][0].size
+        while self._waiting and len(group) < LARGEST_GROUP:
+            size += self._waiting[0][0].size
+            if size > LARGEST_GROUP_BYTES:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _send(self, group: list[tuple[Prepared, asyncio.Future[Appended]]]) -> None:
+        try:
+            answers = await self._call([command for command, _ in group])
+        except BaseException as error:
+            for _, outcome in group:
+                if not outcome.done():
+                    outcome.set_exception(error if isinstance(error, Exception) else OutcomeUnknown("shut down"))
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (command, outcome), answer in zip(group, answers, strict=True):
+            if outcome.done():  # its caller was cancelled; a retry with the command id learns what became of it
+                continue
+            try:
+                outcome.set_result(self._outcome(command, answer))
+            except (VersionConflict, CommandConflict) as error:
+                outcome.set_exception(error)
+
+    async def _call(self, commands: list[Prepared], *, set_epochs: str = "") -> list[list[bytes | int | str]]:
+        week = int(time.time()) // _WEEK
+        keys = [self._keys.events, self._keys.head, *(self._keys.commands(week + w) for w in (-3, -2, -1, 0, 1))]
+        index: dict[str, int] = {}
+
+        def key_of(stream: str) -> int:
+            if stream not in index:
+                keys.append(self._keys.positions(stream))
+                index[stream] = len(keys)
+            return index[stream]
+
+        args: list[bytes | int | str] = [week, self._epochs, set_epochs]
+        for command in commands:
+            args += (stored_command_id(command.command_id), bytes.fromhex(command.command_hash)[:8])
+            args.append(len(command.conditions))
+            for stream, version in command.conditions.items():
+                args += (key_of(stream), version)
+            args.append(len(command.events))
+            for encoded, streams in command.events:
+                args += (encoded, len(streams), *map(key_of, streams))
+        stamp, *answers = await self._run(keys, args)
+        streams = {key: stream for stream, key in index.items()}
+        for answer in answers:
+            if answer[0] == b"version":
+                answer[1] = streams[answer[1]]
+            answer.append(stamp.decode())
+        return cast("list[list[bytes | int | str]]", answers)
+
+    async def _run(self, keys: list[str], args: list[bytes | int | str]) -> list:  # type: ignore[type-arg]  # a Lua table
+        try:
+            try:
+                return await cast("Awaitable[list]", self._store.evalsha(_SHA, len(keys), *keys, *args))  # type: ignore[type-arg]
+            except NoScriptError:
+                return await cast("Awaitable[list]", self._store.eval(_SCRIPT, len(keys), *keys, *args))  # type: ignore[type-arg]
+        except UNREACHABLE as error:
+            raise OutcomeUnknown(f"the store's answer was lost: {error}") from error
+        except OutOfMemoryError as error:
+            raise StoreFull("the store has reached its memory limit") from error
+        except ResponseError as error:
+            raise _typed(error) from error
+
+    def _outcome(self, command: Prepared, answer: list[bytes | int | str]) -> Appended:
+        match answer:
+            case [b"command", *_]:
+                raise CommandConflict(command.command_id)
+            case [b"version", str(stream), int(actual), *_]:
+                raise VersionConflict(stream, command.conditions[stream], actual)
+            case [kind, int(first), int(count), str(stamp)]:
+                return Appended(first, count, kind == b"repeated", stamp)
+        raise LedgerDamaged(f"the append script answered {answer!r}")
+
+
+def _typed(error: ResponseError) -> Exception:
+    """Return the error of ours that an error answer of the script means."""
+    code, _, message = str(error).partition(" ")
+    match code:
+        case "SKEW":
+            return ClockSkew(message)
+        case "EPOCH":
+            return UnknownLedger(f"the store was changed under us: {message}")
+        case "OOM":
+            return StoreFull("the store has reached its memory limit")
+        case "MISCONF" | "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN":
+            return StoreUnavailable(f"the store takes no writes: {error}")
+    return LedgerDamaged(f"the append script failed: {error}")

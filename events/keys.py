@@ -1,0 +1,55 @@
+"""Every key name in the store. All keys of one ledger share the hash tag ``{onrecord:NAME}``, so one cluster slot.
+
+=====================================  ==========  ==========================================================
+key                                    type        holds
+=====================================  ==========  ==========================================================
+``{onrecord:L}:events``                stream      the log: entry ``<position>-0``, one field ``e``
+``{onrecord:L}:head``                  hash        ``position``, ``time`` (microseconds), ``epochs``
+``{onrecord:L}:commands:WEEK``         hash        command id (16 bytes) → hash (8), first position (8), count (4)
+``{onrecord:L}:positions:STREAM``      list        the positions of a stream's events; its length is the version
+``{onrecord:L}:projection:P``          hash        ``generation``, ``checkpoint``, ``version`` of the documents
+``{onrecord:L}:P:G:document:ID``       string      a document of projection P, generation G
+``{onrecord:L}:P:G:by:FIELD:VALUE``    sorted set  the documents with that value, by position of registration
+``onrecord:ledgers``                   set         the names of all ledgers
+``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``
+``onrecord:bootstrap``                 string      the id of the bootstrap key
+=====================================  ==========  ==========================================================
+"""
+
+LEDGERS = "onrecord:ledgers"
+BOOTSTRAP = "onrecord:bootstrap"
+
+
+def api_key(key_id: str) -> str:
+    """Return where the API key ``key_id`` is kept."""
+    return f"onrecord:key:{key_id}"
+
+
+class LedgerKeys:
+    """The keys of one ledger."""
+
+    def __init__(self, ledger: str) -> None:
+        self._tag = f"{{onrecord:{ledger}}}"
+        self.events = f"{self._tag}:events"
+        self.head = f"{self._tag}:head"
+        self._positions = f"{self._tag}:positions:"
+
+    def commands(self, week: int) -> str:
+        """Return the bucket of the commands recorded in a week (whole weeks since 1970)."""
+        return f"{self._tag}:commands:{week}"
+
+    def positions(self, stream: str) -> str:
+        """Return the list of positions of a stream."""
+        return self._positions + stream
+
+    def projection(self, name: str) -> str:
+        """Return where a projection keeps its checkpoint and its generation."""
+        return f"{self._tag}:projection:{name}"
+
+    def document(self, projection: str, generation: int, document_id: str) -> str:
+        """Return the key of one document."""
+        return f"{self._tag}:{projection}:{generation}:document:{document_id}"
+
+    def index(self, projection: str, generation: int, field: str, value: str) -> str:
+        """Return the sorted set of the documents whose ``field`` has ``value``."""
+        return f"{self._tag}:{projection}:{generation}:by:{field}:{value}"

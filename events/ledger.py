@@ -1,0 +1,226 @@
+"""A ledger: one append-only log with one order. What it acknowledged is on disk, once, for good.
+
+Positions count 1, 2, 3… in the order of commit. Every event belongs to one or more *streams* (a claim, a source,
+a story, ``reference``); a stream's version is the number of its events. A command says which versions its decision
+was made on, and is refused if any of them has moved.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+from msgspec import Struct
+
+from events import catalog, keys
+from events.catalog import LedgerCreated, Policy
+from events.envelope import LARGEST_EVENT, REFERENCE, Cursor, Entry, Provenance, encode, stored_size, streams_of
+from events.errors import (
+    BadCursor,
+    CommandConflict,
+    EventTooLarge,
+    LedgerDamaged,
+    StoreUnavailable,
+    UnknownLedger,
+    VersionConflict,
+)
+from events.group_commit import Appended, GroupCommit, Prepared, stored_command_id
+from events.identifiers import new_epoch
+from events.store import UNREACHABLE, Store
+
+_FOLLOW_BATCH = 1000
+_BLOCK_MILLISECONDS = 1000
+
+
+class Command(Struct, frozen=True):
+    """One append: the events of a decision, and the version of every stream that the decision read."""
+
+    events: Sequence[catalog.Event]
+    conditions: Mapping[str, int]
+    provenance: Provenance
+
+
+class Head(NamedTuple):
+    """The end of a ledger: its last position (0 if it is empty) and the time of its last event."""
+
+    position: int
+    recordedtime: int
+
+
+class Ledger:
+    """One ledger in the store. Open it with :meth:`open`; it is safe to share between tasks."""
+
+    def __init__(self, store: Store, name: str, epochs: str) -> None:
+        self.name = name
+        self.keys = keys.LedgerKeys(name)
+        self._store = store
+        self._commits = GroupCommit(store, self.keys, epochs)
+        self.epoch = _latest_epoch(epochs)
+
+    @classmethod
+    async def open(cls, store: Store, name: str = "main", *, create: Policy | None = None) -> "Ledger":
+        """Open a ledger, and create it with ``create`` as its first policy if the store has none of that name.
+
+        Raises ``UnknownLedger`` if there is none and ``create`` is not given, and ``LedgerDamaged`` if head and log
+        disagree.
+        """
+        with answering():
+            epochs = await cast("Awaitable[bytes | None]", store.hget(keys.LedgerKeys(name).head, "epochs"))
+        ledger = cls(store, name, epochs.decode() if epochs else "")
+        if not ledger.epoch:
+            if create is None:
+                raise UnknownLedger(f"the store holds no ledger {name!r}")
+            await ledger._create(create)
+        await ledger._check_head()
+        return ledger
+
+    async def append(self, command: Command) -> Appended:
+        """Record a command: all of its events as one contiguous run, or none.
+
+        A command id that was seen before answers with the positions it had then. Raises ``VersionConflict``,
+        ``CommandConflict``, ``EventTooLarge``, ``ClockSkew``, ``StoreFull``, ``StoreUnavailable`` or
+        ``OutcomeUnknown``; after the last, the same command may be given again.
+        """
+        return await self._commits.append(self._prepare(command))
+
+    async def recall(self, command_id: str, command_hash: str) -> Appended | None:
+        """Return what an earlier command with this id recorded, or None. Raises ``CommandConflict`` if it differs."""
+        week = int(time.time()) // (7 * 86_400)
+        with answering():
+            pipeline = self._store.pipeline(transaction=False)
+            for bucket in range(week - 3, week + 2):
+                pipeline.hget(self.keys.commands(bucket), cast("Any", stored_command_id(command_id)))
+            found = next((value for value in await pipeline.execute() if value), None)
+        if found is None:
+            return None
+        if found[:8] != bytes.fromhex(command_hash)[:8]:
+            raise CommandConflict(command_id)
+        return Appended(int.from_bytes(found[8:16]), int.from_bytes(found[16:20]), repeated=True, recordedtime="")
+
+    async def read(self, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return up to ``limit`` entries after a position, in order."""
+        with answering():
+            found = await self._store.xrange(self.keys.events, min=f"{after + 1}-0", count=limit)
+        return [_entry(entry_id, fields) for entry_id, fields in found]
+
+    async def history(self, stream: str, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return up to ``limit`` entries of a stream after a version of it, in order."""
+        with answering():
+            listed = cast("Awaitable[list[bytes]]", self._store.lrange(self.keys.positions(stream), after, after + limit - 1))
+            return await self.at(int(position) for position in await listed)
+
+    async def at(self, positions: Iterator[int]) -> list[Entry]:
+        """Return the entries at given positions. Raises ``LedgerDamaged`` if one is not there."""
+        with answering():
+            pipeline = self._store.pipeline(transaction=False)
+            wanted = [(position, pipeline.xrange(self.keys.events, f"{position}-0", f"{position}-0")) for position in positions]
+            found = await pipeline.execute() if wanted else []
+        for (position, _), entries in zip(wanted, found, strict=True):
+            if not entries:
+                raise LedgerDamaged(f"event {position} is missing from the log")
+        return [_entry(*entries[0]) for entries in found]
+
+    async def version(self, stream: str) -> int:
+        """Return how many events a stream has."""
+        with answering():
+            return await cast("Awaitable[int]", self._store.llen(self.keys.positions(stream)))
+
+    async def version_at(self, stream: str, position: int) -> int:
+        """Return which version of a stream the event at ``position`` made, in O(log n) steps; 0 if none."""
+        low, high = 0, await self.version(stream)
+        with answering():
+            while low < high:
+                middle = (low + high) // 2
+                found = await cast("Awaitable[bytes]", self._store.lindex(self.keys.positions(stream), middle))
+                if int(found) <= position:
+                    low = middle + 1
+                else:
+                    high = middle
+        return low
+
+    async def head(self) -> Head:
+        """Return the end of the ledger."""
+        with answering():
+            found = await cast("Awaitable[list[bytes | None]]", self._store.hmget(self.keys.head, ["position", "time"]))
+        return Head(int(found[0] or 0), int(found[1] or 0))
+
+    async def tail(self, after: int) -> AsyncIterator[list[Entry]]:
+        """Yield the entries after a position as they are committed, in batches, for as long as it is asked.
+
+        An empty batch after a quiet second lets the caller look up. Give it a ledger with a store client of its own:
+        it holds a connection while it waits.
+        """
+        while True:
+            with answering():
+                answer = await self._store.xread({self.keys.events: f"{after}-0"}, _FOLLOW_BATCH, _BLOCK_MILLISECONDS)
+            found = next(iter(answer.values()))[0] if answer else []
+            entries = [_entry(entry_id, fields) for entry_id, fields in found]
+            if entries:
+                after = entries[-1].position
+            yield entries
+
+    def cursor(self, position: int) -> Cursor:
+        """Return the cursor of a position in the present epoch."""
+        return Cursor(self.epoch, position)
+
+    def position_of(self, cursor: str) -> int:
+        """Return the position that a cursor names. Raises ``BadCursor`` if it is not one of this ledger's epoch."""
+        epoch, position = Cursor.parse(cursor)
+        if epoch != self.epoch:
+            raise BadCursor(f"{cursor!r} is of another epoch; this one is {self.epoch}")
+        return position
+
+    async def drain(self) -> None:
+        """Wait until every append under way has its outcome."""
+        await self._commits.drain()
+
+    def _prepare(self, command: Command) -> Prepared:
+        encoded = []
+        for event in command.events:
+            draft = encode(self.name, event, command.provenance)
+            if stored_size(draft) > LARGEST_EVENT:
+                raise EventTooLarge(stored_size(draft), LARGEST_EVENT)
+            encoded.append((draft, streams_of(event)))
+        return Prepared(command.provenance.command_id, command.provenance.command_hash, dict(command.conditions), encoded)
+
+    async def _create(self, policy: Policy) -> None:
+        """Record ``ledger.created`` at position 1, unless another process was quicker."""
+        epoch = new_epoch()
+        created = LedgerCreated(ledger=self.name, epoch=epoch, policy=policy)
+        provenance = Provenance(actor="system", command_id=f"sys:create:{self.name}", command_hash="0" * 64)
+        command = self._prepare(Command([created], {REFERENCE: 0}, provenance))
+        try:
+            await self._commits.create(command, f"{epoch}:1")
+        except (UnknownLedger, VersionConflict):
+            epochs = await cast("Awaitable[bytes]", self._store.hget(self.keys.head, "epochs"))
+            self._commits = GroupCommit(self._store, self.keys, epochs.decode())
+            epoch = _latest_epoch(epochs.decode())
+        self.epoch = epoch
+        await cast("Awaitable[int]", self._store.sadd(keys.LEDGERS, self.name))
+
+    async def _check_head(self) -> None:
+        """Raise ``LedgerDamaged`` unless the head names the last entry of the log."""
+        head = await self.head()
+        with answering():
+            last = await self._store.xrevrange(self.keys.events, count=1)
+        position = _entry(*last[0]).position if last else 0
+        if position != head.position:
+            raise LedgerDamaged(f"ledger {self.name!r}: the head is at {head.position}, the log ends at {position}")
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn the ways in which a store does not answer a read into ``StoreUnavailable``."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise StoreUnavailable(f"the store does not answer: {error}") from error
+
+
+def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    return Entry(int(entry_id.partition(b"-")[0]), fields[b"e"])
+
+
+def _latest_epoch(epochs: str) -> str:
+    """Return the last of ``epoch:first position, …``, or nothing."""
+    return epochs.rpartition(",")[2].partition(":")[0]

@@ -1,0 +1,90 @@
+"""The store: a Redis-protocol server that acknowledges only what is on disk."""
+
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError, TimeoutError  # noqa: A004 - redis-py's names
+
+from events.errors import StoreNotDurable, StoreTooOld, StoreUnavailable
+
+Store = Redis
+"""A client of the store. One is shared by everything in a process; reads that block have one of their own."""
+
+UNREACHABLE = (ConnectionError, TimeoutError, OSError)
+"""What redis-py raises when the store cannot be reached or does not answer."""
+
+_OLDEST = (7, 2)
+_OLDEST_VALKEY = (8, 0)
+
+
+def connect(url: str, *, connections: int = 32, read_timeout: float = 5.0) -> Store:
+    """Return a client for ``url`` (``redis://``, ``rediss://`` or ``unix://``); nothing is dialled yet.
+
+    A command is tried three times with jittered pauses of at most a second; commands that write can bear that
+    because every one carries its command id.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=5,
+        socket_timeout=read_timeout,
+        socket_connect_timeout=2,
+        retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), 3),
+        protocol=3,
+        health_check_interval=0,
+    )
+    return Redis.from_pool(pool)
+
+
+async def check(store: Store, *, allow_lossy: bool = False) -> str:
+    """Make sure that the store can hold a ledger, and return what it is, as in ``Valkey 9.1.2``.
+
+    Raises ``StoreUnavailable`` when it does not answer, ``StoreTooOld`` below Redis 7.2 and Valkey 8, and
+    ``StoreNotDurable`` when it could lose what it acknowledged, unless ``allow_lossy``.
+    """
+    try:
+        server = await store.info("server")
+        name, version, known = _name_and_version(server)
+        if version < known:
+            oldest = ".".join(map(str, known))
+            raise StoreTooOld(f"the store is {name} {_dotted(version)}; On Record needs {oldest} or newer")
+        reasons = [] if allow_lossy else await _lossy_settings(store)
+    except AuthenticationError as error:
+        raise StoreUnavailable(f"the store refuses our credentials: {error}") from error
+    except UNREACHABLE as error:
+        raise StoreUnavailable(f"the store does not answer: {error}") from error
+    except RedisError as error:
+        raise StoreUnavailable(f"the store refuses to be asked: {error}") from error
+    if reasons:
+        raise StoreNotDurable(reasons)
+    return f"{name} {_dotted(version)}"
+
+
+async def _lossy_settings(store: Store) -> list[str]:
+    """Return the settings by which the store could lose acknowledged events."""
+    try:
+        settings = await store.config_get("appendonly", "appendfsync", "maxmemory-policy")
+    except ResponseError:
+        return ["CONFIG GET is not permitted, so its persistence cannot be seen"]
+    wanted = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+    return [
+        f"{name} is {settings.get(name, 'unknown')}, not {value}"
+        for name, value in wanted.items()
+        if settings.get(name) != value
+    ]
+
+
+def _name_and_version(server: dict[str, Any]) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    if "valkey_version" in server:
+        return "Valkey", _numbers(server["valkey_version"]), _OLDEST_VALKEY
+    return "Redis", _numbers(server["redis_version"]), _OLDEST
+
+
+def _numbers(version: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(version).split(".") if part.isdigit())
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,106 @@
+"""Flags: the exact conditions under which a verdict says to be careful (rules, section 8)."""
+
+from collections.abc import Callable
+
+from events.catalog import Flag, Stance
+from service.verification import quantities
+from service.verification.facts import Facts, StatementFacts
+from service.verification.voices import POSITIONAL, Voice, Voices, Weight
+
+
+def raised(voices: Voices, origins: int) -> set[Flag]:
+    """Return the flags of a claim, ``needs_review`` aside. ``origins`` is n of the rules."""
+    conditions: dict[Flag, Callable[[], bool]] = {
+        Flag.SINGLE_ORIGIN: lambda: bool(voices.full_supports or voices.supporting) and origins < 2,  # noqa: PLR2004 - two sources
+        Flag.INTERESTED_PARTIES_ONLY: lambda: _interested_parties_only(voices),
+        Flag.UNNAMED_SOURCE: lambda: any(voices.sources.withheld(voice.statement.speaker_id) for voice in voices.effective),
+        Flag.ORIGIN_UNKNOWN: lambda: any(voices.is_unattributed(voice.statement) for voice in voices.effective),
+        Flag.NO_EVIDENCE_SUPPLIED: lambda: _no_evidence_supplied(voices),
+        Flag.UNDER_INVESTIGATION: lambda: _open(voices, Stance.INVESTIGATING, {*POSITIONAL, Stance.UNABLE_TO_VERIFY}),
+        Flag.COULD_NOT_BE_VERIFIED: lambda: _could_not_be_verified(voices),
+        Flag.SELF_CONTRADICTED: lambda: _self_contradicted(voices),
+        Flag.PARTIALLY_CONFIRMED: lambda: bool(voices.by_weight[Weight.PARTIAL_SUPPORT]),
+        Flag.PARTIALLY_DENIED: lambda: bool(voices.by_weight[Weight.PARTIAL_DENIAL]),
+        Flag.FIGURES_DISAGREE: lambda: _figures_disagree(voices),
+        Flag.DENIED_BY_INTERESTED_PARTY: lambda: _all_interested(voices.denials),
+        Flag.DECLARED: lambda: _declared(voices),
+    }
+    return {flag for flag, holds in conditions.items() if holds()}
+
+
+def _all_interested(voices: list[Voice]) -> bool:
+    return bool(voices) and all(voice.interest == "interested" for voice in voices)
+
+
+def _interested_parties_only(voices: Voices) -> bool:
+    counting = [voice for voice in voices.full_supports if voice.counts]
+    return _all_interested(counting) and all(item.interest == "interested" for item in voices.supporting)
+
+
+def _no_evidence_supplied(voices: Voices) -> bool:
+    if not voices.full_supports or any(item.bearing == "supports" for item in voices.facts.evidence.values()):
+        return False
+    offered = {voice.statement.evidence_offered for voice in voices.full_supports}
+    return "supplied" not in offered and (bool(voices.facts.absences) or "described" in offered)
+
+
+def _open(voices: Voices, stance: Stance, closing: set[Stance], *, since: int = 0) -> bool:
+    """Whether a speaker took ``stance`` (recorded after ``since``) and none of the ``closing`` ones later."""
+    latest: dict[str, int] = {}
+    for said in voices.in_force:
+        if said.stance in closing:
+            latest[said.speaker_id] = max(said.lo, latest.get(said.speaker_id, said.lo))
+
+    def stands(said: StatementFacts) -> bool:
+        return said.position > since and latest.get(said.speaker_id, said.hi) <= said.hi
+
+    return any(stands(said) for said in voices.in_force if said.stance is stance)
+
+
+def _could_not_be_verified(voices: Voices) -> bool:
+    assessed = voices.facts.assessments[-1:]
+    since = max((made.position for made in assessed if made.verdict != "unverifiable"), default=0)
+    return _open(voices, Stance.UNABLE_TO_VERIFY, set(POSITIONAL), since=since)
+
+
+def _self_contradicted(voices: Voices) -> bool:
+    for line in voices.lines.values():
+        stances = {said.stance for said in line}
+        if Stance.DENIES in stances and stances & {Stance.ASSERTS, Stance.CONFIRMS}:
+            return True
+    def speakers_marks(weight: Weight) -> set[str]:
+        return {mark for voice in voices.by_weight[weight] for mark in voices.sources.marks(voice.statement.speaker_id)}
+
+    return bool(speakers_marks(Weight.FULL_SUPPORT) & speakers_marks(Weight.DENIAL))
+
+
+def _figures_disagree(voices: Voices) -> bool:
+    claimed, tolerance = voices.facts.claim.quantities, voices.policy.about_tolerance
+    stated = [figure for voice in voices.effective for figure in voice.statement.quantities]
+    if quantities.disagree([*claimed, *stated], tolerance):
+        return True
+    terms = voices.context.summands
+    return bool(terms) and any(quantities.disjoint_from_sum(figure, terms, tolerance) for figure in claimed)
+
+
+def _declared(voices: Voices) -> bool:
+    declarer = voices.facts.claim.declared_by
+    if declarer is None:
+        return False
+    roots = voices.sources.roots(declarer)
+
+    def declares(voice: Voice) -> bool:
+        speaker = voice.statement.speaker_id
+        return not voices.sources.withheld(speaker) and bool(roots & voices.sources.roots(speaker))
+
+    return any(map(declares, voices.full_supports)) and not any(map(declares, voices.denials))
+
+
+def substance(voices: Voices, state: str, facts: Facts) -> tuple[object, ...]:
+    """Return what an assessment judged: if any of it differs later, the assessment needs review."""
+    return (
+        state,
+        {(voice.statement.speaker_id, voice.weight, voice.statement.quantities) for voice in voices.effective},
+        {(item.evidence_id, item.bearing, bool(item.authenticated)) for item in facts.evidence.values()},
+        (facts.claim.text, facts.claim.quantities, facts.claim.serves, facts.claim.harms),
+    )

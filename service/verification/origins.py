@@ -1,0 +1,32 @@
+"""Origins, not outlets: how many independent origins stand behind a set of voices (rules, section 6)."""
+
+from collections.abc import Iterable, Mapping
+
+from service.verification.facts import EvidenceFacts
+from service.verification.sources import Sources
+
+Marks = frozenset[str]
+"""What an origin is recognised by. Two voices that share a mark share an origin."""
+
+
+def independent(mark_sets: Iterable[Marks]) -> list[Marks]:
+    """Return the origins among these: fewest marks first, then alphabetically, each that shares none with one taken."""
+    taken: list[Marks] = []
+    used: set[str] = set()
+    for marks in sorted(set(mark_sets), key=lambda marks: (len(marks), sorted(marks))):
+        if used.isdisjoint(marks):
+            taken.append(marks)
+            used |= marks
+    return taken
+
+
+def of_evidence(item: EvidenceFacts, evidence: Mapping[str, EvidenceFacts], sources: Sources) -> Marks:
+    """Return the marks of a piece of evidence: the first of its chain of copies, and its supplier's."""
+    first, seen = item, {item.evidence_id}
+    while first.derived_from and first.derived_from in evidence and first.derived_from not in seen:
+        seen.add(first.derived_from)
+        first = evidence[first.derived_from]
+    marks = {f"evidence:{first.evidence_id}"}
+    if item.supplied_by:
+        marks |= sources.marks(item.supplied_by)
+    return frozenset(marks)

@@ -1,0 +1,33 @@
+"""Why a command is refused: what it names is not on record, is there already, or breaks a rule."""
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+    """A command that records nothing. ``pointer`` (RFC 6901) says which part of the request it is about."""
+
+    def __init__(self, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.detail, self.pointer = detail, pointer
+
+
+class NotOnRecord(Refusal):
+    """The command is about something that the ledger does not hold."""
+
+
+class UnknownReference(Refusal):
+    """The command names something, beside what it is about, that the ledger does not hold."""
+
+
+class AlreadyRecorded(Refusal):
+    """What the command would record is on record already."""
+
+
+class RuleBroken(Refusal):
+    """The command contradicts a rule of the domain."""
+
+
+class VersionMismatch(Refusal):
+    """The claim is not at the version that the caller decided on."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"the claim is at version {actual}, not {expected}")
+        self.expected, self.actual = expected, actual
