@@ -18,6 +18,7 @@ LARGEST_EVENT = 60 * 1024
 """Bytes that one entry may hold, the spliced members included."""
 
 _SPLICED = len(',"sequence":"0000000000000000","recordedtime":"2026-01-01T00:00:00.000000Z"}') - 1
+_LONGEST_POSITION = 16
 REFERENCE = "reference"
 """The stream of what decisions depend on beside their claim."""
 _LEDGER = "ledger"
@@ -50,7 +51,7 @@ class Envelope(Draft, frozen=True, kw_only=True):
 
     @property
     def position(self) -> int:
-        """The event's place in its ledger: 1, 2, 3…"""
+        """The event's place in its ledger, from 1 on."""
         return int(self.sequence)
 
 
@@ -165,6 +166,6 @@ class Cursor(NamedTuple):
     def parse(cls, text: str) -> "Cursor":
         """Read ``epoch.position``; raises ``BadCursor`` for anything else."""
         epoch, dot, position = text.partition(".")
-        if not (epoch and dot and position.isascii() and position.isdigit() and len(position) <= 16):
+        if not (epoch and dot and position.isascii() and position.isdigit() and len(position) <= _LONGEST_POSITION):
             raise BadCursor(f"{text[:80]!r} is no cursor; one reads epoch.position, as an earlier answer gave it")
         return cls(epoch, int(position))

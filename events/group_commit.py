@@ -8,12 +8,11 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Sequence
-from importlib.resources import files
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from msgspec import Struct
-from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from events.errors import (
     ClockSkew,
@@ -26,7 +25,7 @@ from events.errors import (
     VersionConflict,
 )
 from events.keys import LedgerKeys
-from events.store import UNREACHABLE, Store
+from events.store import UNREACHABLE, Script, Store
 
 LARGEST_GROUP = 64
 """Commands in one call of the script."""
@@ -36,8 +35,7 @@ LONGEST_QUEUE = 4096
 """Commands that may wait in one process; the next one is turned away."""
 
 _WEEK = 7 * 86_400
-_SCRIPT = files("events").joinpath("append.lua").read_bytes()
-_SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
+_SCRIPT = Script("events", "append.lua")
 
 
 class Prepared(Struct, frozen=True):
@@ -163,19 +161,16 @@ class GroupCommit:
             for encoded, streams in command.events:
                 args += (encoded, len(streams), *map(key_of, streams))
         stamp, *answers = await self._run(keys, args)
-        streams = {key: stream for stream, key in index.items()}
+        stream_of = {key: stream for stream, key in index.items()}
         for answer in answers:
             if answer[0] == b"version":
-                answer[1] = streams[answer[1]]
+                answer[1] = stream_of[answer[1]]
             answer.append(stamp.decode())
-        return cast("list[list[bytes | int | str]]", answers)
+        return answers
 
-    async def _run(self, keys: list[str], args: list[bytes | int | str]) -> list:  # type: ignore[type-arg]  # a Lua table
+    async def _run(self, keys: list[str], args: list[bytes | int | str]) -> list[Any]:
         try:
-            try:
-                return await cast("Awaitable[list]", self._store.evalsha(_SHA, len(keys), *keys, *args))  # type: ignore[type-arg]
-            except NoScriptError:
-                return await cast("Awaitable[list]", self._store.eval(_SCRIPT, len(keys), *keys, *args))  # type: ignore[type-arg]
+            return cast("list[Any]", await _SCRIPT.run(self._store, keys, args))
         except UNREACHABLE as error:
             raise OutcomeUnknown(f"the store's answer was lost: {error}") from error
         except OutOfMemoryError as error:

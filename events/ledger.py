@@ -6,9 +6,9 @@ was made on, and is refused if any of them has moved.
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -65,7 +65,7 @@ class Ledger:
         disagree.
         """
         with answering():
-            epochs = await cast("Awaitable[bytes | None]", store.hget(keys.LedgerKeys(name).head, "epochs"))
+            epochs = await store.hget(keys.LedgerKeys(name).head, "epochs")
         ledger = cls(store, name, epochs.decode() if epochs else "")
         if not ledger.epoch:
             if create is None:
@@ -89,7 +89,7 @@ class Ledger:
         with answering():
             pipeline = self._store.pipeline(transaction=False)
             for bucket in range(week - 3, week + 2):
-                pipeline.hget(self.keys.commands(bucket), cast("Any", stored_command_id(command_id)))
+                pipeline.hget(self.keys.commands(bucket), stored_command_id(command_id))
             found = next((value for value in await pipeline.execute() if value), None)
         if found is None:
             return None
@@ -106,14 +106,17 @@ class Ledger:
     async def history(self, stream: str, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return up to ``limit`` entries of a stream after a version of it, in order."""
         with answering():
-            listed = cast("Awaitable[list[bytes]]", self._store.lrange(self.keys.positions(stream), after, after + limit - 1))
+            listed = self._store.lrange(self.keys.positions(stream), after, after + limit - 1)
             return await self.at(int(position) for position in await listed)
 
     async def at(self, positions: Iterator[int]) -> list[Entry]:
         """Return the entries at given positions. Raises ``LedgerDamaged`` if one is not there."""
         with answering():
             pipeline = self._store.pipeline(transaction=False)
-            wanted = [(position, pipeline.xrange(self.keys.events, f"{position}-0", f"{position}-0")) for position in positions]
+            wanted = [
+                (position, pipeline.xrange(self.keys.events, f"{position}-0", f"{position}-0"))
+                for position in positions
+            ]
             found = await pipeline.execute() if wanted else []
         for (position, _), entries in zip(wanted, found, strict=True):
             if not entries:
@@ -123,7 +126,7 @@ class Ledger:
     async def version(self, stream: str) -> int:
         """Return how many events a stream has."""
         with answering():
-            return await cast("Awaitable[int]", self._store.llen(self.keys.positions(stream)))
+            return int(await self._store.llen(self.keys.positions(stream)))
 
     async def version_at(self, stream: str, position: int) -> int:
         """Return which version of a stream the event at ``position`` made, in O(log n) steps; 0 if none."""
@@ -131,7 +134,7 @@ class Ledger:
         with answering():
             while low < high:
                 middle = (low + high) // 2
-                found = await cast("Awaitable[bytes]", self._store.lindex(self.keys.positions(stream), middle))
+                found = await self._store.lindex(self.keys.positions(stream), middle)
                 if int(found) <= position:
                     low = middle + 1
                 else:
@@ -141,7 +144,7 @@ class Ledger:
     async def head(self) -> Head:
         """Return the end of the ledger."""
         with answering():
-            found = await cast("Awaitable[list[bytes | None]]", self._store.hmget(self.keys.head, ["position", "time"]))
+            found = await self._store.hmget(self.keys.head, ["position", "time"])
         return Head(int(found[0] or 0), int(found[1] or 0))
 
     async def tail(self, after: int) -> AsyncIterator[list[Entry]]:
@@ -158,6 +161,13 @@ class Ledger:
             if entries:
                 after = entries[-1].position
             yield entries
+
+    async def policy(self) -> Policy:
+        """Return the policy that the ledger was created with."""
+        created = (await self.read(0, 1))[0].event
+        if not isinstance(created, LedgerCreated):
+            raise LedgerDamaged(f"ledger {self.name!r} begins with {created.TYPE}, not ledger.created")
+        return created.policy
 
     def cursor(self, position: int) -> Cursor:
         """Return the cursor of a position in the present epoch."""
@@ -181,7 +191,9 @@ class Ledger:
             if stored_size(draft) > LARGEST_EVENT:
                 raise EventTooLarge(stored_size(draft), LARGEST_EVENT)
             encoded.append((draft, streams_of(event)))
-        return Prepared(command.provenance.command_id, command.provenance.command_hash, dict(command.conditions), encoded)
+        return Prepared(
+            command.provenance.command_id, command.provenance.command_hash, dict(command.conditions), encoded
+        )
 
     async def _create(self, policy: Policy) -> None:
         """Record ``ledger.created`` at position 1, unless another process was quicker."""
@@ -192,11 +204,11 @@ class Ledger:
         try:
             await self._commits.create(command, f"{epoch}:1")
         except (UnknownLedger, VersionConflict):
-            epochs = await cast("Awaitable[bytes]", self._store.hget(self.keys.head, "epochs"))
+            epochs = await self._store.hget(self.keys.head, "epochs")
             self._commits = GroupCommit(self._store, self.keys, epochs.decode())
             epoch = _latest_epoch(epochs.decode())
         self.epoch = epoch
-        await cast("Awaitable[int]", self._store.sadd(keys.LEDGERS, self.name))
+        await self._store.sadd(keys.LEDGERS, self.name)
 
     async def _check_head(self) -> None:
         """Raise ``LedgerDamaged`` unless the head names the last entry of the log."""

@@ -35,7 +35,7 @@ def interval(moment: str) -> Interval:
     whole, _, fraction = clock[:-1].partition(".")
     first = datetime.fromisoformat(f"{date}T{whole}+00:00")
     lo = _microseconds(first) + int((fraction + "000000")[:6])
-    width = 10 ** (6 - len(fraction)) if fraction else 1_000_000 if whole.count(":") == 2 else 60_000_000
+    width = 10 ** (6 - len(fraction)) if fraction else 1_000_000 if _has_seconds(clock) else 60_000_000
     return Interval(lo, lo + width - 1)
 
 
@@ -52,7 +52,11 @@ def timestamp(at: int) -> str:
 def rfc3339(moment: str) -> str:
     """Write a moment that is known to the minute or finer as RFC 3339, which wants seconds."""
     clock = moment.partition("T")[2]
-    return moment if clock.count(":") == 2 else moment[:-1] + ":00Z"
+    return moment if _has_seconds(clock) else moment[:-1] + ":00Z"
+
+
+def _has_seconds(clock: str) -> bool:
+    return clock.count(":") > 1
 
 
 def _microseconds(at: datetime) -> int:

@@ -1,15 +1,25 @@
 """The store: a Redis-protocol server that acknowledges only what is on disk."""
 
-from typing import Any
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError, TimeoutError  # noqa: A004 - redis-py's names
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004 - redis-py's name
+    NoScriptError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - likewise
+)
 
 from events.errors import StoreNotDurable, StoreTooOld, StoreUnavailable
 
-Store = Redis
+Store: TypeAlias = Any  # a redis.asyncio.Redis, whose own annotations describe two kinds of client at once
 """A client of the store. One is shared by everything in a process; reads that block have one of their own."""
 
 UNREACHABLE = (ConnectionError, TimeoutError, OSError)
@@ -36,6 +46,21 @@ def connect(url: str, *, connections: int = 32, read_timeout: float = 5.0) -> St
         health_check_interval=0,
     )
     return Redis.from_pool(pool)
+
+
+class Script:
+    """A Lua script, run by its hash (EVALSHA); a server that does not know it yet is told."""
+
+    def __init__(self, package: str, name: str) -> None:
+        self._source = files(package).joinpath(name).read_text()
+        self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, store: Store, keys: Sequence[str], args: Sequence[bytes | int | str]) -> Any:  # noqa: ANN401 - what Lua returns
+        """Run the script on a store. Raises what redis-py raises."""
+        try:
+            return await store.evalsha(self._sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return await store.eval(self._source, len(keys), *keys, *args)
 
 
 async def check(store: Store, *, allow_lossy: bool = False) -> str:

@@ -34,7 +34,7 @@ _REFERENCES: dict[str, Kind] = {
 """Members whose values are keys of the file, and the kind of thing they name."""
 
 
-class BadFile(Exception):  # noqa: N818 - reads as what it is
+class BadFile(Exception):
     """A file that is no story, or one whose parts contradict what is on record; ``where`` names the part."""
 
     def __init__(self, where: str, why: object) -> None:

@@ -29,7 +29,7 @@ _MOST_CACHED = 10_000
 
 
 class Caller(Struct, frozen=True):
-    """Who gives a command, under which id, with the hash of what it says, and on which version of the claim if at all."""
+    """Who gives a command, its id, the hash of what it says, and the version of the claim that it expects, if any."""
 
     actor: str
     command_id: str

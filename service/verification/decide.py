@@ -108,19 +108,11 @@ def _check(event: Event, facts: Facts | None, context: Context) -> None:
             _check_statement(said, facts, context.sources)
         case catalog.EvidenceAdded(evidence_id=key, evidence=added):
             _check_new(key, facts.evidence)
-            _known_source(added.supplied_by, context.sources, "/supplied_by")
-            if added.derived_from is not None and added.derived_from not in facts.evidence:
-                raise UnknownReference(f"this claim has no evidence {added.derived_from}", "/derived_from")
+            _check_evidence(added, facts, context.sources)
         case catalog.EvidenceAuthenticated(evidence_id=key):
-            if key not in facts.evidence:
-                raise NotOnRecord(f"this claim has no evidence {key}")
-            if facts.evidence[key].authenticated:
-                raise AlreadyRecorded(f"evidence {key} is authenticated already")
+            _check_authentication(key, facts)
         case catalog.EvidenceAbsenceNoted(absence=noted):
-            _known_source(noted.source_id, context.sources, "/source_id")
-            _known_source(noted.publisher_id, context.sources, "/publisher_id")
-            if any((noted.source_id, noted.publisher_id) == (it.source_id, it.publisher_id) for it in facts.absences):
-                raise AlreadyRecorded("this absence of evidence is noted already")
+            _check_absence(noted, facts, context.sources)
         case catalog.AssessmentMade(assessment_id=key):
             _check_new(key, {made.assessment_id for made in facts.assessments})
         case _:
@@ -153,6 +145,26 @@ def _check_statement(said: catalog.Statement, facts: Facts, sources: Sources) ->
             raise UnknownReference(f"this claim has no statement {said.repeats}", "/repeats")
         if original.repeats is not None:
             raise RuleBroken(f"{said.repeats} is a repetition itself; name {original.repeats}", "/repeats")
+
+
+def _check_evidence(added: catalog.Evidence, facts: Facts, sources: Sources) -> None:
+    _known_source(added.supplied_by, sources, "/supplied_by")
+    if added.derived_from is not None and added.derived_from not in facts.evidence:
+        raise UnknownReference(f"this claim has no evidence {added.derived_from}", "/derived_from")
+
+
+def _check_authentication(evidence_id: str, facts: Facts) -> None:
+    if evidence_id not in facts.evidence:
+        raise NotOnRecord(f"this claim has no evidence {evidence_id}")
+    if facts.evidence[evidence_id].authenticated:
+        raise AlreadyRecorded(f"evidence {evidence_id} is authenticated already")
+
+
+def _check_absence(noted: catalog.Absence, facts: Facts, sources: Sources) -> None:
+    _known_source(noted.source_id, sources, "/source_id")
+    _known_source(noted.publisher_id, sources, "/publisher_id")
+    if any((noted.source_id, noted.publisher_id) == (it.source_id, it.publisher_id) for it in facts.absences):
+        raise AlreadyRecorded("this absence of evidence is noted already")
 
 
 def _check_new(key: str, recorded: Container[str]) -> None:

@@ -146,9 +146,7 @@ def _apply(facts: Facts, it: Happened) -> None:
         case catalog.StatementRecorded(statement_id=key, statement=said):
             facts.statements[key] = _statement(key, said, it)
         case catalog.EvidenceAdded(evidence_id=key, evidence=added):
-            facts.evidence[key] = EvidenceFacts(
-                key, it.position, added.bearing, added.supplied_by, added.derived_from
-            )
+            facts.evidence[key] = EvidenceFacts(key, it.position, added.bearing, added.supplied_by, added.derived_from)
         case catalog.EvidenceAuthenticated(evidence_id=key):
             facts.evidence[key] = structs.replace(facts.evidence[key], authenticated=it.position)
         case catalog.EvidenceAbsenceNoted(absence=noted):

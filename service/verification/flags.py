@@ -13,7 +13,9 @@ def raised(voices: Voices, origins: int) -> set[Flag]:
     conditions: dict[Flag, Callable[[], bool]] = {
         Flag.SINGLE_ORIGIN: lambda: bool(voices.full_supports or voices.supporting) and origins < 2,  # noqa: PLR2004 - two sources
         Flag.INTERESTED_PARTIES_ONLY: lambda: _interested_parties_only(voices),
-        Flag.UNNAMED_SOURCE: lambda: any(voices.sources.withheld(voice.statement.speaker_id) for voice in voices.effective),
+        Flag.UNNAMED_SOURCE: lambda: any(
+            voices.sources.withheld(voice.statement.speaker_id) for voice in voices.effective
+        ),
         Flag.ORIGIN_UNKNOWN: lambda: any(voices.is_unattributed(voice.statement) for voice in voices.effective),
         Flag.NO_EVIDENCE_SUPPLIED: lambda: _no_evidence_supplied(voices),
         Flag.UNDER_INVESTIGATION: lambda: _open(voices, Stance.INVESTIGATING, {*POSITIONAL, Stance.UNABLE_TO_VERIFY}),
@@ -68,6 +70,7 @@ def _self_contradicted(voices: Voices) -> bool:
         stances = {said.stance for said in line}
         if Stance.DENIES in stances and stances & {Stance.ASSERTS, Stance.CONFIRMS}:
             return True
+
     def speakers_marks(weight: Weight) -> set[str]:
         return {mark for voice in voices.by_weight[weight] for mark in voices.sources.marks(voice.statement.speaker_id)}
 

@@ -14,7 +14,7 @@ from events.catalog import Flag, Mentions, Policy, PolicyName, State
 from service.verification import flags
 from service.verification.facts import Facts
 from service.verification.origins import independent
-from service.verification.voices import Context, Voice, Voices, Weight
+from service.verification.voices import Context, Exhibit, Voice, Voices, Weight
 
 ENGINE = 1
 """The version of this evaluating code: raised whenever a verdict could change for the same facts and policy."""
@@ -52,7 +52,9 @@ class Counts(Struct, frozen=True):
 
 def name_of(policy: Policy) -> PolicyName:
     """Return a policy's name and version with the SHA-256 of its canonical JSON."""
-    return PolicyName(policy.name, policy.version, hashlib.sha256(msgspec.json.encode(policy, order="sorted")).hexdigest())
+    return PolicyName(
+        policy.name, policy.version, hashlib.sha256(msgspec.json.encode(policy, order="sorted")).hexdigest()
+    )
 
 
 def evaluate(facts: Facts, context: Context, policy: Policy) -> Verdict:
@@ -82,11 +84,12 @@ def evaluate(facts: Facts, context: Context, policy: Policy) -> Verdict:
 def _count(voices: Voices) -> Counts:
     supports = [voice for voice in voices.full_supports if voice.counts]
     denials = [voice for voice in voices.denials if voice.counts and voice.interest == "disinterested"]
-    for_it = [*supports, *voices.supporting]
+    for_it: list[Voice | Exhibit] = [*supports, *voices.supporting]
+    against: list[Voice | Exhibit] = [*denials, *voices.refuting]
     return Counts(
         n=len(independent(each.marks for each in for_it)),
         nd=len(independent(each.marks for each in for_it if each.interest == "disinterested")),
-        od=len(independent(each.marks for each in [*denials, *voices.refuting])),
+        od=len(independent(each.marks for each in against)),
     )
 
 
@@ -115,7 +118,9 @@ def _two_sources(voices: Voices, counts: Counts) -> bool:
 def _one_good_source(voices: Voices) -> bool:
     grades = voices.policy.single_source_grades
     return any(
-        voice.counts and voice.interest == "disinterested" and voices.sources[voice.statement.speaker_id].reliability in grades
+        voice.counts
+        and voice.interest == "disinterested"
+        and voices.sources[voice.statement.speaker_id].reliability in grades
         for voice in voices.full_supports
     )
 
@@ -144,7 +149,7 @@ def _needs_review(voices: Voices, state: State, position: int) -> bool:
     return flags.substance(voices, state, voices.facts) != flags.substance(then, state_then, then.facts)
 
 
-def _credibility(state: State, counts: Counts, voices: Voices) -> int:
+def _credibility(state: State, counts: Counts, voices: Voices) -> int:  # noqa: PLR0911 - one line a row of the table
     """Return the Admiralty digit: 1 confirmed … 5 improbable, 6 cannot be judged (rules, section 9)."""
     n_d, o_d = counts.nd, counts.od
     match state:

@@ -58,7 +58,10 @@ def entailed(claimed: Iterable[Quantity], stated: Iterable[Quantity], about_tole
     """Whether for every figure of a claim the statement gives one that entails it."""
     given = tuple(stated)
     return all(
-        any(comparable(figure, own) and range_of(own, about_tolerance).within(range_of(figure, about_tolerance)) for own in given)
+        any(
+            comparable(figure, own) and range_of(own, about_tolerance).within(range_of(figure, about_tolerance))
+            for own in given
+        )
         for figure in claimed
     )
 

@@ -1,7 +1,7 @@
 """Why a command is refused: what it names is not on record, is there already, or breaks a rule."""
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+class Refusal(Exception):
     """A command that records nothing. ``pointer`` (RFC 6901) says which part of the request it is about."""
 
     def __init__(self, detail: str, pointer: str = "") -> None:

@@ -1,0 +1,45 @@
+# The two commands are `make run` and `make test`. Everything happens in .venv; nothing else is installed.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+help:  ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "On Record needs Python 3.11 or newer (make PYTHON=python3.13 run)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the locked dependencies into .venv (a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: .venv/installed  ## start everything with the Il-76 story, on http://127.0.0.1:8181
+	@exec $(BIN)/onrecord serve --sample samples/il76.json
+
+test: .venv/installed  ## run the whole suite
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: .venv/installed  ## lint, types, import rules, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/onrecord openapi | cmp - openapi/openapi.json || (echo "openapi/ is out of date: run make openapi"; exit 1)
+
+format: .venv/installed  ## format the code
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format --quiet .
+
+openapi: .venv/installed  ## write openapi/ anew
+	@$(BIN)/onrecord openapi > openapi/openapi.json
+
+bench: .venv/installed  ## measure, as ratios, into bench/latest.json
+	@$(BIN)/python bench/run.py
+
+lock: .venv/installed  ## resolve the dependencies anew into requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev pyproject.toml --output-file requirements.lock
+
+clean:  ## remove .venv and what tools left; never .onrecord
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
+
+.PHONY: help run test check format openapi bench lock clean

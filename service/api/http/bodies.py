@@ -1,0 +1,51 @@
+"""Request bodies: JSON, strictly of the type a route wants, with a pointer to whatever is not."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+
+from service.api.http.problems import ApiError
+
+_T = TypeVar("_T")
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
+_FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]+)`$")
+
+
+_decoders: dict[type, Any] = {}
+
+
+async def body(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
+    """Return the request's body as ``type_``.
+
+    Raises ``unsupported-media-type`` (415) for another content type, ``not-json`` (400) for what is not JSON, and
+    ``invalid`` (422) with a JSON Pointer (RFC 6901) for JSON that is not of the type.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise ApiError(
+            "unsupported-media-type", f"the body is {media_type or 'of no stated type'}, not application/json"
+        )
+    raw = await request.body()
+    try:
+        if type_ not in _decoders:
+            _decoders[type_] = msgspec.json.Decoder(type_)
+        decoded: _T = _decoders[type_].decode(raw)
+    except msgspec.ValidationError as error:
+        what, pointer = located(str(error))
+        raise ApiError("invalid", what, pointer) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError("not-json", str(error)) from error
+    return decoded
+
+
+def located(message: str) -> tuple[str, str]:
+    """Split a validation message of msgspec into what is wrong and a JSON Pointer to where."""
+    match = _AT.match(message)
+    what, path = (match["what"], match["path"] or "") if match else (message, "")
+    steps = [step["name"] or step["index"] for step in _STEP.finditer(path)]
+    if field := _FIELD.match(what):
+        steps.append(field["name"])
+    return what, "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)

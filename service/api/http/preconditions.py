@@ -1,0 +1,42 @@
+"""ETags and preconditions (RFC 9110, section 13): ``"epoch.version.generation"`` of a document.
+
+If-None-Match compares all of it. If-Match ignores the generation: a rebuild changes no fact.
+"""
+
+from typing import Any
+
+from litestar import Request
+
+from events.ledger import Ledger
+from service.api.http.problems import ApiError
+
+
+def etag(ledger: Ledger, version: int, generation: int) -> str:
+    """Return the entity tag of a document at a version."""
+    return f'"{ledger.epoch}.{version}.{generation}"'
+
+
+def not_modified(request: Request[Any, Any, Any], tag: str) -> bool:
+    """Whether the caller has this version already: If-None-Match names it, weakly compared."""
+    given = request.headers.get("if-none-match")
+    if given is None:
+        return False
+    tags = [each.strip().removeprefix("W/") for each in given.split(",")]
+    return "*" in tags or tag in tags
+
+
+def expected_version(request: Request[Any, Any, Any], ledger: Ledger) -> int | None:
+    """Return the version that If-Match names, or None if it names none.
+
+    Raises ``version-mismatch`` (412) for a tag of another epoch, and ``bad-request`` for what is no tag of ours.
+    """
+    given = request.headers.get("if-match")
+    if given is None or given.strip() == "*":
+        return None
+    epoch, _, rest = given.strip().strip('"').partition(".")
+    version = rest.partition(".")[0]
+    if not (version.isascii() and version.isdigit()):
+        raise ApiError("bad-request", f"If-Match: {given[:80]} is no ETag of this service")
+    if epoch != ledger.epoch:
+        raise ApiError("version-mismatch", "If-Match names a version of another epoch of the ledger")
+    return int(version)

@@ -1,0 +1,151 @@
+"""Problem details (RFC 9457): the one table of what can go wrong, and how every error becomes one."""
+
+import logging
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from msgspec import Struct
+
+from events import errors
+from service.projections.queries import NotThereYet
+from service.verification import refusals
+
+_LOG = structlog.get_logger("onrecord.api")
+MEDIA_TYPE = "application/problem+json"
+
+
+class ErrorDetail(Struct, frozen=True):
+    """One thing wrong with a request; ``pointer`` (RFC 6901) is where in its body."""
+
+    detail: str
+    pointer: str = ""
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """What an error answer says."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = ""
+    errors: tuple[ErrorDetail, ...] = ()
+
+
+class Kind(Struct, frozen=True):
+    """A kind of problem: its ``type`` is ``/problems/<slug>``, and ``advice`` is what that page says to do."""
+
+    slug: str
+    status: int
+    title: str
+    advice: str
+
+
+class ApiError(Exception):
+    """An error that the API itself finds. ``slug`` names its kind."""
+
+    def __init__(
+        self, slug: str, detail: str, pointer: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.slug, self.detail, self.pointer, self.headers = slug, detail, pointer, headers or {}
+
+
+KINDS = {
+    kind.slug: kind
+    for kind in (
+        Kind("bad-request", 400, "The request is malformed", "Mend what the detail names, and send it again."),
+        Kind("not-json", 400, "The body is not JSON", "Send one JSON object (RFC 8259) in UTF-8."),
+        Kind("bad-cursor", 400, "The cursor is malformed or of another epoch", "Use a cursor as an answer gave it."),
+        Kind("unauthorized", 401, "A valid API key is needed", "Send `Authorization: Bearer onrecord_…`."),
+        Kind("forbidden", 403, "The key does not open this", "Use a key of this ledger with the scope for it."),
+        Kind("not-found", 404, "There is no such thing", "Check the identifier; nothing is ever deleted."),
+        Kind("method-not-allowed", 405, "The resource has no such method", "See the Allow header."),
+        Kind("already-recorded", 409, "It is on record already", "Nothing to do: it was not recorded again."),
+        Kind("too-much-contention", 409, "Others were quicker each time", "Try again; nothing was recorded."),
+        Kind("version-mismatch", 412, "The claim has moved on", "Read it again, decide again, send the new ETag."),
+        Kind("too-large", 413, "The body or the event is too large", "Keep a request under 60 KiB; link to documents."),
+        Kind("unsupported-media-type", 415, "The body is of another type", "Send `Content-Type: application/json`."),
+        Kind("invalid", 422, "The body is not valid", "Mend each place that errors[] points to."),
+        Kind(
+            "unknown-reference", 422, "The body names something unknown", "Register it first, or mend the identifier."
+        ),
+        Kind("rule-broken", 422, "A rule of the record forbids it", "The detail names the rule."),
+        Kind("idempotency-conflict", 422, "The Idempotency-Key was used for another request", "Use a new key."),
+        Kind("internal-error", 500, "Something broke on our side", "Try again; if it stays, report the time."),
+        Kind("store-unavailable", 503, "The store is not available", "Try again; nothing was recorded."),
+        Kind("outcome-unknown", 503, "The outcome is not known", "Send it again with the same Idempotency-Key."),
+        Kind("store-full", 503, "The store takes no more writes", "Give the store more memory; nothing was recorded."),
+        Kind("clock-skew", 503, "The store's clock is wrong", "Mend the clock; nothing was recorded."),
+        Kind("not-there-yet", 503, "The reading side has not caught up", "Try again in a moment."),
+    )
+}
+
+_KIND_OF: dict[type[Exception], str] = {
+    refusals.NotOnRecord: "not-found",
+    refusals.UnknownReference: "unknown-reference",
+    refusals.AlreadyRecorded: "already-recorded",
+    refusals.RuleBroken: "rule-broken",
+    refusals.VersionMismatch: "version-mismatch",
+    errors.VersionConflict: "too-much-contention",
+    errors.CommandConflict: "idempotency-conflict",
+    errors.EventTooLarge: "too-large",
+    errors.ClockSkew: "clock-skew",
+    errors.StoreFull: "store-full",
+    errors.StoreUnavailable: "store-unavailable",
+    errors.OutcomeUnknown: "outcome-unknown",
+    errors.BadCursor: "bad-cursor",
+    NotThereYet: "not-there-yet",
+    NotFoundException: "not-found",
+    MethodNotAllowedException: "method-not-allowed",
+}
+_BY_STATUS = {413: "too-large", 400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "not-found"}
+_RETRY_AFTER = {"Retry-After": "1"}
+
+
+def answer(request: Request, error: Exception) -> Response[bytes]:  # type: ignore[type-arg]  # Litestar's three variables
+    """Return the problem that an error is. What is not foreseen is logged, and tells a client nothing of our inside."""
+    slug, detail, found, headers = _read(error)
+    kind = KINDS[slug]
+    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        level = logging.ERROR if slug == "internal-error" else logging.WARNING
+        _LOG.log(
+            level,
+            "request failed",
+            problem=slug,
+            path=request.url.path,
+            error=repr(error),
+            exc_info=slug == "internal-error",
+        )
+    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = _RETRY_AFTER | headers
+    if kind.status == HTTPStatus.UNAUTHORIZED:
+        headers = {"WWW-Authenticate": "Bearer"} | headers
+    problem = Problem(f"/problems/{slug}", kind.title, kind.status, detail, request.url.path, found)
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=kind.status,
+        media_type=MEDIA_TYPE,
+        headers=headers | {"Cache-Control": "no-store"},
+    )
+
+
+def _read(error: Exception) -> tuple[str, str, tuple[ErrorDetail, ...], dict[str, str]]:
+    if isinstance(error, ApiError):
+        found = () if error.pointer is None else (ErrorDetail(error.detail, error.pointer),)
+        return error.slug, error.detail, found, error.headers
+    slug = next((_KIND_OF[type_] for type_ in type(error).__mro__ if type_ in _KIND_OF), None)
+    if isinstance(error, HTTPException):
+        headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+        slug = slug or _BY_STATUS.get(error.status_code, "internal-error")
+        detail = KINDS[slug].title if slug in {"internal-error", "not-found"} else error.detail
+        return slug, detail, (), headers
+    if isinstance(error, refusals.Refusal) and slug:
+        found = (ErrorDetail(error.detail, error.pointer),) if error.pointer else ()
+        return slug, error.detail, found, {}
+    if slug:
+        return slug, str(error), (), {}
+    return "internal-error", "the request could not be carried out; the log says why", (), {}

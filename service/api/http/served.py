@@ -1,0 +1,154 @@
+"""What the routes share: the ledger that a request is for, and how answers are written."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response
+from msgspec import Struct
+from uuid_utils import uuid7
+
+from events import moments
+from events.envelope import subject_of
+from events.ledger import Ledger
+from service.api.http import preconditions
+from service.api.http.problems import ApiError
+from service.auth.keys import Key
+from service.projections.catalog import Membership, Projection
+from service.projections.queries import Queries
+from service.verification.commands import Caller, Outcome, Recorder
+
+READ_AFTER = "Onrecord-After"
+"""Every write answers with this header; a read that carries it sees that write."""
+_LARGEST_KEY = 255
+_LARGEST_PAGE = 200
+
+ApiRequest = Request[Any, Key, Any]
+
+
+class Served(Struct, frozen=True):
+    """One ledger as the API serves it."""
+
+    ledger: Ledger
+    recorder: Recorder
+    queries: Queries
+
+
+class RecordedEvent(Struct, frozen=True):
+    """One event that a request recorded."""
+
+    type: str
+    position: int
+    data: Any
+
+
+class Receipt(Struct, frozen=True):
+    """The answer to a write: what it made, and the events that say so."""
+
+    id: str
+    position: int
+    recordedtime: str
+    events: tuple[RecordedEvent, ...]
+
+
+def served(request: ApiRequest) -> Served:
+    """Return the ledger that the request's key opens."""
+    return request.app.state.served  # type: ignore[no-any-return]  # set once, in service.app
+
+
+def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
+    """Return who asks, with a command id from the ``Idempotency-Key`` and a hash of what is asked.
+
+    Without that header the request is its own command, and sending it again records again.
+    """
+    given = request.headers.get("idempotency-key")
+    key_id = request.auth.id
+    if given is None:
+        command_id = uuid7().hex
+    elif 1 <= len(given) <= _LARGEST_KEY:
+        command_id = hashlib.sha256(f"{key_id}\0{given}".encode()).hexdigest()[:32]
+    else:
+        raise ApiError("bad-request", f"an Idempotency-Key has 1 to {_LARGEST_KEY} characters, not {len(given)}")
+    said = msgspec.json.encode((operation, *content))
+    expected = preconditions.expected_version(request, served(request).ledger)
+    return Caller(key_id, command_id, hashlib.sha256(said).hexdigest(), expected)
+
+
+def created(
+    request: ApiRequest, outcome: Outcome, thing: str, projection: Projection, location: str
+) -> Response[bytes]:
+    """Answer a write with 201: where the new thing is, its ETag, and the token by which reads will see it.
+
+    ``thing`` names the member of the first event's data that is the new thing's identifier. A repeated request gets
+    the answer of the first one, rebuilt from the events that it recorded.
+    """
+    ledger = served(request).ledger
+    first = outcome.happened[0]
+    receipt = Receipt(
+        id=getattr(first.event, thing),
+        position=outcome.position,
+        recordedtime=moments.timestamp(first.recorded_at),
+        events=tuple(RecordedEvent(it.event.TYPE, it.position, it.event) for it in outcome.happened),
+    )
+    fragment = "" if receipt.id == subject_of(first.event) else f"#{receipt.id}"
+    headers = {
+        "Location": f"{location}/{subject_of(first.event)}{fragment}",
+        "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
+        READ_AFTER: str(ledger.cursor(outcome.position)),
+    }
+    return Response(msgspec.json.encode(receipt), status_code=201, media_type="application/json", headers=headers)
+
+
+async def document(request: ApiRequest, projection: Projection, document_id: str) -> Response[bytes]:
+    """Answer with a document as it is stored, or 304 if the caller has it. Raises ``not-found`` (404)."""
+    here = served(request)
+    await wait_for_writes(request, projection)
+    found = await here.queries.document(projection, document_id)
+    if found is None:
+        raise ApiError("not-found", f"there is no {document_id[:80]}")
+    tag = preconditions.etag(here.ledger, found.version, found.generation)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if preconditions.not_modified(request, tag):
+        return Response(b"", status_code=304, media_type="application/json", headers=headers)
+    return Response(found.raw, media_type="application/json", headers=headers)
+
+
+async def listing(
+    request: ApiRequest, projection: Projection, filters: Sequence[Membership], after: str | None, limit: int
+) -> Response[bytes]:
+    """Answer with one page of documents in order of registration, and a cursor to the next."""
+    here = served(request)
+    await wait_for_writes(request, projection)
+    start = here.ledger.position_of(after) if after else 0
+    page = await here.queries.page(projection, filters, after=start, limit=limit)
+    next_after = None if page.next_after is None else str(here.ledger.cursor(page.next_after))
+    return raw_page(request, "items", page.items, next_after)
+
+
+def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None) -> Response[bytes]:
+    """Answer with stored bytes in one member, and ``next_after`` beside them, also as a Link (RFC 8288)."""
+    following = b"null" if next_after is None else f'"{next_after}"'.encode()
+    content = b'{"%s":[%s],"next_after":%s}' % (member.encode(), b",".join(items), following)
+    headers = {"Cache-Control": "private, no-cache"}
+    if next_after is not None:
+        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
+        query = urlencode([*kept, ("after", next_after)])
+        headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def page_size(limit: int) -> int:
+    """Return a page's limit. Raises ``bad-request`` outside 1 to 200."""
+    if not 1 <= limit <= _LARGEST_PAGE:
+        raise ApiError("bad-request", f"limit is 1 to {_LARGEST_PAGE}, not {limit}")
+    return limit
+
+
+async def wait_for_writes(request: ApiRequest, projection: Projection) -> None:
+    """Wait until the write that ``Onrecord-After`` names can be seen. Raises ``NotThereYet`` after two seconds."""
+    token = request.headers.get(READ_AFTER)
+    if token:
+        here = served(request)
+        await here.queries.wait_for(projection, here.ledger.position_of(token))

@@ -1,0 +1,89 @@
+"""For those who run it: is it alive, is it ready, what does it speak, and what does a problem mean."""
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import FromPath
+
+from events.errors import LedgerError
+from service.api.http.problems import KINDS, ApiError
+from service.api.http.served import Served
+from service.projections.catalog import PROJECTIONS
+
+_LARGEST_LAG = 10_000
+"""Events that a projection may be behind the ledger while the service still calls itself ready."""
+
+
+class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether requests can be served well: ``lag`` is how many events each projection is behind."""
+
+    ready: bool
+    ledger: str
+    head: int = 0
+    lag: dict[str, int] = {}
+    why_not: tuple[str, ...] = ()
+
+
+@get(
+    "/livez",
+    operation_id="isAlive",
+    summary="Is the process alive?",
+    opt={"public": True, "text": True},
+    sync_to_thread=False,
+)
+def is_alive() -> Response[bytes]:
+    """Answer, and touch nothing."""
+    return Response(b"alive\n", media_type="text/plain")
+
+
+@get("/readyz", operation_id="isReady", summary="Is the service ready?", opt={"public": True, "answer": Readiness})
+async def is_ready(request: Request) -> Response[bytes]:  # type: ignore[type-arg]  # Litestar's three variables
+    """Answer 200 when the store answers and the projections keep up, else 503 with what is amiss."""
+    here: Served = request.app.state.served
+    try:
+        head = (await here.ledger.head()).position
+        places = await here.queries.places(PROJECTIONS)
+    except LedgerError as error:
+        return _readiness(Readiness(ready=False, ledger=here.ledger.name, why_not=(str(error),)))
+    lag = {name: head - place.checkpoint for name, place in places.items()}
+    behind = tuple(f"projection {name} is {n} events behind" for name, n in lag.items() if n > _LARGEST_LAG)
+    return _readiness(Readiness(not behind, here.ledger.name, head, lag, behind))
+
+
+@get(
+    "/problems/{slug:str}",
+    operation_id="readProblem",
+    summary="What a problem means",
+    opt={"public": True, "text": True},
+    sync_to_thread=False,
+)
+def read_problem(slug: FromPath[str]) -> Response[bytes]:
+    """Say what a problem `type` means and what to do about it."""
+    kind = KINDS.get(slug)
+    if kind is None:
+        raise ApiError("not-found", f"there is no problem {slug[:80]}")
+    return Response(f"{kind.title} ({kind.status})\n\n{kind.advice}\n".encode(), media_type="text/plain")
+
+
+@get(
+    "/openapi.json",
+    operation_id="readOpenApi",
+    summary="This description",
+    opt={"public": True},
+    include_in_schema=False,
+    sync_to_thread=False,
+)
+def read_openapi(request: Request) -> Response[bytes]:  # type: ignore[type-arg]  # Litestar's three variables
+    """Return the OpenAPI description of this service."""
+    return Response(request.app.state.openapi, media_type="application/json")
+
+
+def _readiness(state: Readiness) -> Response[bytes]:
+    return Response(
+        msgspec.json.encode(state),
+        status_code=200 if state.ready else 503,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+ROUTES = (is_alive, is_ready, read_problem, read_openapi)

@@ -1,0 +1,72 @@
+"""The application: what is made of what. The only wiring of the API."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+
+import events.store
+from events.envelope import LARGEST_EVENT
+from events.ledger import Ledger
+from service.api import claims, feed, operate, sources, stories
+from service.api.description import described
+from service.api.http import problems
+from service.api.http.guard import require_key
+from service.api.http.served import Served
+from service.auth.keys import Keys
+from service.projections.queries import Queries
+from service.settings import Settings
+from service.verification.commands import Recorder
+from service.verification.policy import STRICT_TWO_SOURCE
+
+VERSION = "0.1.0"
+
+
+async def open_served(store: events.store.Store, ledger_name: str) -> Served:
+    """Open a ledger for recording and reading, and create it if the store has none of that name."""
+    ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE)
+    queries = Queries(store, ledger.keys)
+    recorder = Recorder(ledger, await ledger.policy(), queries.facts)
+    return Served(ledger, recorder, queries)
+
+
+def create_app(settings: Settings) -> Litestar:
+    """Return the API over the store and the ledger that the settings name.
+
+    At start it raises ``StoreUnusable`` or ``StoreUnavailable`` when it should not run on that store; at the end it
+    waits for the appends under way.
+    """
+
+    @asynccontextmanager
+    async def on_store(app: Litestar) -> AsyncIterator[None]:
+        store = events.store.connect(settings.store_url)
+        try:
+            await events.store.check(store, allow_lossy=settings.allow_lossy_store)
+            app.state.served = await open_served(store, settings.ledger)
+            app.state.api_keys = Keys(store)
+            yield
+            await app.state.served.ledger.drain()
+        finally:
+            await store.aclose()
+
+    app = Litestar(
+        route_handlers=[*stories.ROUTES, *sources.ROUTES, *claims.ROUTES, *feed.ROUTES, *operate.ROUTES],
+        guards=[require_key],
+        exception_handlers={Exception: problems.answer},
+        request_max_body_size=LARGEST_EVENT,
+        lifespan=[on_store],
+        openapi_config=OpenAPIConfig(
+            title="On Record",
+            version=VERSION,
+            description="The record of a contested story: who claimed what, who denied it, where each claim stands.",
+            use_handler_docstrings=True,
+            components=Components(
+                security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key.")}
+            ),
+        ),
+        logging_config=None,
+    )
+    app.state.openapi = described(app)
+    return app

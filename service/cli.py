@@ -1,0 +1,120 @@
+"""The command line: ``onrecord serve | api | worker | load | claims | events | openapi``."""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import uvloop
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from events.errors import LedgerError, StoreUnusable
+from service import settings as environment
+from service.app import VERSION, create_app
+from service.client import ApiFailure, Client
+from service.load import BadFile
+from service.run import load_story, run_api, run_service, run_worker
+from service.settings import BadSettings, Settings
+from service.show import claims_table
+
+app = App(
+    name="onrecord",
+    help="On Record keeps the record of a contested story: who claimed what, who denied it, where each claim stands.",
+    version=VERSION,
+)
+_errors = Console(stderr=True, highlight=False)
+
+
+@app.command
+def serve(*, sample: Annotated[Path | None, Parameter(help="A story to load if the ledger is empty.")] = None) -> None:
+    """Run everything on this machine: embedded store, API and worker. Ctrl-C stops them in order."""
+    _run(lambda settings: run_service(settings, sample))
+
+
+@app.command
+def api() -> None:
+    """Run the API on the store that ONRECORD_STORE_URL names."""
+    _run(run_api)
+
+
+@app.command
+def worker() -> None:
+    """Run the worker, which keeps the projections up with the ledger."""
+    _run(run_worker)
+
+
+@app.command
+def load(file: Path) -> None:
+    """Load a story file into the ledger. Loading it again records nothing twice."""
+    _run(lambda settings: load_story(settings, file))
+
+
+@app.command
+def claims(
+    *,
+    story: Annotated[str | None, Parameter(help="Only claims of this story.")] = None,
+    state: Annotated[str | None, Parameter(help="Only claims in this state, as in `contested`.")] = None,
+    flag: Annotated[list[str] | None, Parameter(help="Only claims with this flag; may be given several times.")] = None,
+    source: Annotated[str | None, Parameter(help="Only claims on which this source has spoken.")] = None,
+    json: Annotated[bool, Parameter(help="One document a line, as the API gives them.", negative=())] = False,
+) -> None:
+    """List claims with their state and flags, as the running API has them."""
+    filters = {"story": story, "state": state, "flag": flag, "source": source}
+
+    async def show(settings: Settings) -> None:
+        async with Client(settings) as client:
+            documents = [item async for item in client.claims(filters)]
+        if json:
+            for item in documents:
+                sys.stdout.buffer.write(item.raw + b"\n")
+        else:
+            Console().print(claims_table([item.document for item in documents]))
+
+    _run(show)
+
+
+@app.command
+def events(*, after: Annotated[str | None, Parameter(help="Only events after this cursor.")] = None) -> None:
+    """Print the log, one event a line (NDJSON), exactly as it was recorded."""
+
+    async def show(settings: Settings) -> None:
+        async with Client(settings) as client:
+            async for chunk in client.events(after):
+                sys.stdout.buffer.write(chunk)
+
+    _run(show)
+
+
+@app.command
+def openapi() -> None:
+    """Print the OpenAPI description of the API."""
+    sys.stdout.buffer.write(create_app(Settings()).state.openapi)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[None]]) -> None:
+    """Run a command on the settings; whatever it cannot do is one clear line and exit code 1 (2 for a bad setting)."""
+    try:
+        settings = environment.read(os.environ)
+    except BadSettings as error:
+        _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
+        sys.exit(2)
+
+    async def awaited() -> None:
+        await command(settings)
+
+    try:
+        uvloop.run(awaited())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stdout = None
+    except (StoreUnusable, LedgerError, BadFile, ApiFailure) as error:
+        _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)

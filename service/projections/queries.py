@@ -1,0 +1,162 @@
+"""Reading what projections hold: documents as stored bytes, lists in order of registration, and waiting for a write."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from events.keys import LedgerKeys
+from events.ledger import answering
+from events.store import Store
+from service.projections.catalog import EVERYTHING, FACTS, Membership, Projection
+from service.projections.engine import Place, place
+from service.verification.facts import FOLD, Facts
+
+LONGEST_WAIT = 2.0
+"""Seconds that a read waits for a write that it must see."""
+_POLL = 0.005
+_WALK = 200
+_MOST_WALKS = 20
+"""A page looks at up to 20 times 200 members; a rarer combination of filters gives a short page with a cursor."""
+
+
+class NotThereYet(Exception):
+    """A projection has not reached the position that a read must see; trying again soon helps."""
+
+    def __init__(self, projection: str, position: int, reached: int) -> None:
+        super().__init__(f"{projection} is at {reached}, not yet at {position}")
+
+
+class Found(Struct, frozen=True):
+    """A document as stored, with its version and the generation it belongs to."""
+
+    raw: bytes
+    version: int
+    generation: int
+
+
+class Page(Struct, frozen=True):
+    """Documents as stored, and the position to continue after; None at the end."""
+
+    items: list[bytes]
+    next_after: int | None
+
+
+class _Versioned(Struct):
+    version: int = 0
+
+
+_version_of = msgspec.json.Decoder(_Versioned).decode
+
+
+class Queries:
+    """What one ledger's projections answer."""
+
+    def __init__(self, store: Store, keys: LedgerKeys) -> None:
+        self._store, self._keys = store, keys
+        self._generations: dict[str, int] = {}
+        self._decode_facts = msgspec.json.Decoder(Facts).decode
+
+    def generation(self, projection: Projection) -> int:
+        """Return the generation of a projection that this process last saw."""
+        return self._generations.get(projection.name, 1)
+
+    async def document(self, projection: Projection, document_id: str) -> Found | None:
+        """Return one document, in one round trip unless the projection has just been rebuilt."""
+        name = projection.name
+        while True:
+            generation = self._generations.get(name, 1)
+            with answering():
+                pipeline = self._store.pipeline(transaction=False)
+                pipeline.hget(self._keys.projection(name), "generation")
+                pipeline.get(self._keys.document(name, generation, document_id))
+                current, raw = await pipeline.execute()
+            self._generations[name] = int(current or 1)
+            if self._generations[name] == generation:
+                return Found(raw, _version_of(raw).version, generation) if raw else None
+
+    async def facts(self, claim_id: str) -> Facts | None:
+        """Return the stored facts of a claim, unless another version of the code folded them."""
+        found = await self.document(FACTS, claim_id)
+        if found is None:
+            return None
+        try:
+            facts = self._decode_facts(found.raw)
+        except msgspec.ValidationError:
+            return None
+        return facts if facts.fold == FOLD else None
+
+    async def page(
+        self, projection: Projection, filters: Sequence[Membership], *, after: int = 0, limit: int = 50
+    ) -> Page:
+        """Return the documents that are in every one of the indexes, in order of registration."""
+        at = await place(self._store, self._keys, projection.name)
+        indexes = [
+            self._keys.index(projection.name, at.generation, field, value) for field, value in filters or [EVERYTHING]
+        ]
+        walked, *checked = await self._smallest_first(indexes)
+        found: list[tuple[str, int]] = []
+        more = True
+        for _ in range(_MOST_WALKS):
+            members = await self._members(walked, after)
+            for member, position in await self._in_all(members, checked):
+                found.append((member, position))
+                if len(found) > limit:
+                    break
+            more = len(members) == _WALK
+            after = members[-1][1] if members else after
+            if len(found) > limit or not more:
+                break
+        if len(found) > limit:
+            found, after, more = found[:limit], found[limit - 1][1], True
+        items = await self._documents(projection, at, [member for member, _ in found])
+        return Page(items, after if more else None)
+
+    async def wait_for(self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT) -> None:
+        """Return once a projection holds the event at ``position``. Raises ``NotThereYet`` after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while (reached := (await place(self._store, self._keys, projection.name)).checkpoint) < position:
+            if time.monotonic() > deadline:
+                raise NotThereYet(projection.name, position, reached)
+            await asyncio.sleep(_POLL)
+
+    async def places(self, projections: Sequence[Projection]) -> Mapping[str, Place]:
+        """Return how far each projection is."""
+        return {each.name: await place(self._store, self._keys, each.name) for each in projections}
+
+    async def _smallest_first(self, indexes: list[str]) -> list[str]:
+        if len(indexes) == 1:
+            return indexes
+        with answering():
+            pipeline = self._store.pipeline(transaction=False)
+            for index in indexes:
+                pipeline.zcard(index)
+            sizes = await pipeline.execute()
+        return [index for _, index in sorted(zip(sizes, indexes, strict=True))]
+
+    async def _members(self, index: str, after: int) -> list[tuple[str, int]]:
+        with answering():
+            found = await self._store.zrangebyscore(index, f"({after}", "+inf", start=0, num=_WALK, withscores=True)
+        return [(member.decode(), int(score)) for member, score in found]
+
+    async def _in_all(self, members: list[tuple[str, int]], indexes: list[str]) -> list[tuple[str, int]]:
+        """Return the members that are in each of these indexes too."""
+        if not members or not indexes:
+            return members
+        with answering():
+            pipeline = self._store.pipeline(transaction=False)
+            for index in indexes:
+                pipeline.zmscore(index, [member for member, _ in members])
+            answers = await pipeline.execute()
+        inside = [all(score is not None for score in scores) for scores in zip(*answers, strict=True)]
+        return [member for member, kept in zip(members, inside, strict=True) if kept]
+
+    async def _documents(self, projection: Projection, at: Place, names: list[str]) -> list[bytes]:
+        if not names:
+            return []
+        with answering():
+            keys = [self._keys.document(projection.name, at.generation, name) for name in names]
+            stored = await self._store.mget(keys)
+        return [raw for raw in stored if raw is not None]

@@ -1,0 +1,211 @@
+"""Running it: what ``onrecord serve``, ``api``, ``worker`` and ``load`` start, and the order in which they stop it."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import structlog
+import uvicorn
+from msgspec import structs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import events.store
+from events.errors import StoreUnusable
+from events.ledger import Ledger
+from events.store import Store
+from service import embedded
+from service.app import create_app, open_served
+from service.auth.keys import ensure_bootstrap_key
+from service.client import Client
+from service.load import load, read_story
+from service.projections.catalog import PROJECTIONS
+from service.settings import Settings
+from service.show import claims_table, greeting
+from service.worker import Worker
+
+_GRACE_SECONDS = 5
+_CATCH_UP_SECONDS = 60
+_console = Console(highlight=False)
+
+
+async def run_service(settings: Settings, sample: Path | None) -> None:
+    """Run store, worker and API until SIGINT or SIGTERM, then stop them in the opposite order."""
+    settings.home_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with contextlib.AsyncExitStack() as stack:
+        if not settings.store_url:
+            settings = structs.replace(
+                settings, store_url=await stack.enter_async_context(embedded.running(settings.home_path))
+            )
+        async with _checked_store(settings) as store:
+            here = await open_served(store, settings.ledger)
+            await ensure_bootstrap_key(store, settings.ledger, settings.bootstrap_key_path, replace=True)
+            async with _working(settings) as worker:
+                if sample and (await here.ledger.head()).position <= 1:
+                    await _load_with_progress(settings, store, sample)
+                head = (await here.ledger.head()).position
+                for projection in PROJECTIONS:
+                    await here.queries.wait_for(projection, head, seconds=_CATCH_UP_SECONDS)
+                await _serve(settings, with_claims=True)
+                worker.stop()
+
+
+async def run_api(settings: Settings) -> None:
+    """Run the API until SIGINT or SIGTERM."""
+    settings = _with_store(settings)
+    async with _checked_store(settings) as store:
+        await open_served(store, settings.ledger)
+        if not await ensure_bootstrap_key(store, settings.ledger, settings.bootstrap_key_path, replace=False):
+            _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
+    await _serve(settings, with_claims=False)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run the worker until SIGINT or SIGTERM."""
+    settings = _with_store(settings)
+    _log_as(settings)
+    async with _checked_store(settings) as store:
+        await open_served(store, settings.ledger)
+    stopped = asyncio.Event()
+    with _on_signal(stopped.set):
+        async with _working(settings) as worker:
+            await stopped.wait()
+            worker.stop()
+
+
+async def load_story(settings: Settings, file: Path) -> None:
+    """Load a story file, with a progress bar, and say what was new."""
+    settings = _with_store(settings)
+    async with _checked_store(settings) as store:
+        await _load_with_progress(settings, store, file)
+
+
+def _with_store(settings: Settings) -> Settings:
+    """Return the settings with a store: the one that is named, or the embedded one of the home if it runs."""
+    return settings if settings.store_url else structs.replace(settings, store_url=embedded.url_of(settings.home_path))
+
+
+@contextlib.asynccontextmanager
+async def _checked_store(settings: Settings) -> AsyncIterator[Store]:
+    """Yield a client of the store, once it was found fit to hold a ledger."""
+    store = events.store.connect(settings.store_url)
+    try:
+        await events.store.check(store, allow_lossy=settings.allow_lossy_store)
+        yield store
+    finally:
+        await store.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _working(settings: Settings) -> AsyncIterator[Worker]:
+    """Run a worker beside the caller, and wait for the end of its last batch."""
+    store = events.store.connect(settings.store_url, connections=4)
+    worker = Worker(store, await Ledger.open(store, settings.ledger))
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await asyncio.wait([task], timeout=_GRACE_SECONDS)
+        task.cancel()
+        await store.aclose()
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: everything else has to stop after it, in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def _serve(settings: Settings, *, with_claims: bool) -> None:
+    _log_as(settings)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    server = _Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    with _on_signal(stop):
+        serving = asyncio.create_task(_until_exit(server, settings))
+        try:
+            while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0.01)
+            if server.started:
+                port = server.servers[0].sockets[0].getsockname()[1]
+                await _announce(structs.replace(settings, port=port), with_claims=with_claims)
+        finally:
+            server.should_exit = server.should_exit or sys.exc_info()[1] is not None
+            await serving
+
+
+async def _announce(settings: Settings, *, with_claims: bool) -> None:
+    if not with_claims:
+        _console.print(f"On Record answers at {settings.api_url}")
+        return
+    async with Client(settings) as client:
+        documents = [item.document async for item in client.claims({})]
+    _console.print(claims_table(documents))
+    _console.print(greeting(settings, documents), soft_wrap=True, markup=False)  # what is pasted must not be broken
+
+
+async def _until_exit(server: _Server, settings: Settings) -> None:
+    try:
+        await server.serve()
+    except SystemExit as error:
+        raise StoreUnusable(
+            f"the API cannot listen on {settings.host}:{settings.port}; is something else there?"
+        ) from error
+
+
+@contextlib.contextmanager
+def _on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, stop)
+    try:
+        yield
+    finally:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(each)
+
+
+async def _load_with_progress(settings: Settings, store: Store, file: Path) -> None:
+    story = read_story(file)
+    here = await open_served(store, settings.ledger)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    new = 0
+    with Progress(*columns, console=_console) as progress:
+        task = progress.add_task(f"Loading {file.name}", total=len(story.items))
+        async for part in load(story, here.recorder):
+            new += part.new
+            progress.advance(task)
+    _console.print(f"{new} of {len(story.items)} parts were new; the rest was on record already.")
+
+
+def _log_as(settings: Settings) -> None:
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(),
+    )

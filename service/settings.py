@@ -1,0 +1,72 @@
+"""Settings: read from the environment, in this one place."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+_PREFIX = "ONRECORD_"
+
+
+class BadSettings(Exception):
+    """An environment variable that cannot be used; the message names it."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What can be set, each by ``ONRECORD_`` and its name in capitals."""
+
+    home: str = ".onrecord"
+    """Where the bootstrap key and the embedded store keep their files."""
+    store_url: str = ""
+    """The store, as in `redis://host:6379/0` or `unix:///path`; empty: the embedded one, under the home."""
+    ledger: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)] = "main"
+    """The ledger that this process serves."""
+    host: str = "127.0.0.1"
+    """The address that the API listens on."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8181
+    """The port that the API listens on; 0 takes a free one."""
+    allow_lossy_store: bool = False
+    """`1` accepts a store that could lose acknowledged events. For trials only."""
+    log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    """The least level that is logged."""
+    url: str = ""
+    """Where `onrecord claims` and `onrecord events` find the API; empty: the host and port above."""
+    key: str = ""
+    """The API key that those commands use; empty: the bootstrap key in the home."""
+
+    @property
+    def home_path(self) -> Path:
+        """The home as an absolute path."""
+        return Path(self.home).expanduser().absolute()
+
+    @property
+    def bootstrap_key_path(self) -> Path:
+        """Where the first API key is kept."""
+        return self.home_path / "bootstrap.key"
+
+    @property
+    def api_url(self) -> str:
+        """Where the API is."""
+        return self.url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Return the settings of an environment. Raises ``BadSettings`` for a variable that cannot be used."""
+    given = {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(_PREFIX) and not name.startswith("ONRECORD_TEST_")
+    }
+    known = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    for name in given:
+        if name not in known:
+            raise BadSettings(f"{_PREFIX}{name.upper()} is no setting of On Record")
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        try:
+            values[name] = msgspec.convert(value, known[name], strict=False)
+        except msgspec.ValidationError as error:
+            raise BadSettings(f"{_PREFIX}{name.upper()}={value!r}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+    return Settings(**values)
