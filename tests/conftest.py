@@ -1,0 +1,147 @@
+"""What every test can ask for: a real store, a ledger of its own on it, and the API over real sockets.
+
+``--store=embedded`` (the default) runs the suite on the embedded Valkey, ``--store=container`` on Valkey 9.1 and on
+Redis 8.2 through testcontainers, and ``ONRECORD_TEST_STORE_URL`` on a server that is running already.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+import uvicorn
+
+import events.store
+from events.ledger import Ledger
+from events.store import Store
+from service import embedded
+from service.app import create_app
+from service.auth.keys import ensure_bootstrap_key
+from service.load import StoryFile, load, read_story
+from service.settings import Settings
+from service.verification.commands import Recorder
+from service.verification.policy import STRICT_TWO_SOURCE
+from service.worker import Worker
+
+ROOT = Path(__file__).parent.parent
+_IMAGES = ("valkey/valkey:9.1", "redis:8.2")
+_DURABLE = "--appendonly yes --appendfsync always --maxmemory-policy noeviction"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--store", choices=("embedded", "container"), default="embedded", help="the store to run on")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that touches a store on each of the stores asked for."""
+    if "store_url" not in metafunc.fixturenames:
+        return
+    if os.environ.get("ONRECORD_TEST_STORE_URL"):
+        stores: tuple[str, ...] = ("running",)
+    else:
+        stores = _IMAGES if metafunc.config.getoption("--store") == "container" else ("embedded",)
+    metafunc.parametrize("store_url", stores, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real, durable store."""
+    if request.param == "running":
+        yield os.environ["ONRECORD_TEST_STORE_URL"]
+    elif request.param == "embedded":
+        with asyncio.Runner() as runner:
+            running = embedded.running(tmp_path_factory.mktemp("home"))
+            yield runner.run(running.__aenter__())
+            runner.run(running.__aexit__(None, None, None))
+    else:
+        yield from _container(request.param)
+
+
+def _container(image: str) -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+    server = f"{image.partition(':')[0].rpartition('/')[2]}-server"
+    container = DockerContainer(image).with_command(f"{server} {_DURABLE}").with_exposed_ports(6379)
+    container.waiting_for(LogMessageWaitStrategy("Ready to accept connections"))
+    with container:
+        yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    """A client of the store."""
+    client = events.store.connect(store_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def ledger_name() -> str:
+    """The name of a ledger that no other test uses."""
+    return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def ledger(store: Store, ledger_name: str) -> Ledger:
+    """A new ledger."""
+    return await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE)
+
+
+@pytest.fixture
+def recorder(ledger: Ledger) -> Recorder:
+    """What records on that ledger."""
+    return Recorder(ledger, STRICT_TWO_SOURCE)
+
+
+@pytest.fixture(scope="session")
+def il76() -> StoryFile:
+    """The first real story."""
+    return read_story(ROOT / "samples" / "il76.json")
+
+
+@pytest.fixture
+async def loaded(recorder: Recorder, il76: StoryFile) -> Recorder:
+    """A recorder whose ledger holds the whole Il-76 story."""
+    async for part in load(il76, recorder):
+        assert part.new
+    return recorder
+
+
+@pytest.fixture
+def settings(store_url: str, ledger_name: str, tmp_path: Path) -> Settings:
+    """Settings for a service on the test's ledger."""
+    return Settings(home=str(tmp_path), store_url=store_url, ledger=ledger_name, port=0)
+
+
+@pytest.fixture
+async def worker(ledger: Ledger, store_url: str) -> AsyncIterator[Worker]:
+    """A worker that keeps the projections of the test's ledger up."""
+    client = events.store.connect(store_url)
+    worker = Worker(client, await Ledger.open(client, ledger.name))
+    task = asyncio.create_task(worker.run())
+    yield worker
+    worker.stop()
+    await task
+    await client.aclose()
+
+
+@pytest.fixture
+async def api(ledger: Ledger, store: Store, settings: Settings, worker: Worker) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the API, with the bootstrap key, over a real socket."""
+    await ensure_bootstrap_key(store, ledger.name, settings.bootstrap_key_path, replace=True)
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None, lifespan="on"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not serving.done()
+        await asyncio.sleep(0)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    key = settings.bootstrap_key_path.read_text().strip()
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
+        yield client
+    server.should_exit = True
+    await serving
