@@ -34,7 +34,7 @@ openapi: .venv/installed  ## write openapi/ anew
 	@$(BIN)/onrecord openapi > openapi/openapi.json
 
 bench: .venv/installed  ## measure, as ratios, into bench/latest.json
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python -m bench.run
 
 lock: .venv/installed  ## resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev pyproject.toml --output-file requirements.lock

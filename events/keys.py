@@ -7,8 +7,10 @@ key                                    type        holds
 ``{onrecord:L}:head``                  hash        ``position``, ``time`` (microseconds), ``epochs``
 ``{onrecord:L}:commands:WEEK``         hash        command id (16 bytes) → hash (8), first position (8), count (4)
 ``{onrecord:L}:positions:STREAM``      list        the positions of a stream's events; its length is the version
+``{onrecord:L}:facts:EPOCH:CLAIM``     string      a snapshot of a long claim's facts: a cache, never the truth
 ``{onrecord:L}:projection:P``          hash        ``generation``, ``checkpoint``, ``version`` of the documents
 ``{onrecord:L}:P:G:document:ID``       string      a document of projection P, generation G
+``{onrecord:L}:P:G:list:ID``           list        the newest items beside that document
 ``{onrecord:L}:P:G:by:FIELD:VALUE``    sorted set  the documents with that value, by position of registration
 ``onrecord:ledgers``                   set         the names of all ledgers
 ``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``
@@ -42,6 +44,10 @@ class LedgerKeys:
         """Return the list of positions of a stream."""
         return self._positions + stream
 
+    def facts(self, epoch: str, claim_id: str) -> str:
+        """Return the snapshot of a claim's facts."""
+        return f"{self._tag}:facts:{epoch}:{claim_id}"
+
     def projection(self, name: str) -> str:
         """Return where a projection keeps its checkpoint and its generation."""
         return f"{self._tag}:projection:{name}"
@@ -49,6 +55,10 @@ class LedgerKeys:
     def document(self, projection: str, generation: int, document_id: str) -> str:
         """Return the key of one document."""
         return f"{self._tag}:{projection}:{generation}:document:{document_id}"
+
+    def listed(self, projection: str, generation: int, document_id: str) -> str:
+        """Return the list beside one document."""
+        return f"{self._tag}:{projection}:{generation}:list:{document_id}"
 
     def index(self, projection: str, generation: int, field: str, value: str) -> str:
         """Return the sorted set of the documents whose ``field`` has ``value``."""

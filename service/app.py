@@ -20,6 +20,7 @@ from service.projections.queries import Queries
 from service.settings import Settings
 from service.verification.commands import Recorder
 from service.verification.policy import STRICT_TWO_SOURCE
+from service.verification.snapshots import Snapshots
 
 VERSION = "0.1.0"
 
@@ -28,7 +29,7 @@ async def open_served(store: events.store.Store, ledger_name: str) -> Served:
     """Open a ledger for recording and reading, and create it if the store has none of that name."""
     ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE)
     queries = Queries(store, ledger.keys)
-    recorder = Recorder(ledger, await ledger.policy(), queries.facts)
+    recorder = Recorder(ledger, await ledger.policy(), Snapshots(store, ledger))
     return Served(ledger, recorder, queries)
 
 

@@ -118,3 +118,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[Non
     except (StoreUnusable, LedgerError, BadFile, ApiFailure) as error:
         _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,7 @@ _DURABLE = "--appendonly yes --appendfsync always --maxmemory-policy noeviction"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--store``."""
     parser.addoption("--store", choices=("embedded", "container"), default="embedded", help="the store to run on")
 
 

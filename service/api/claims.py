@@ -23,7 +23,7 @@ from service.api.http.served import (
     served,
 )
 from service.projections.catalog import CLAIMS, PARTS, Membership
-from service.projections.documents import ClaimDocument, PartDocument
+from service.projections.documents import ClaimDocument, ClaimWithStatements, PartDocument
 
 _WHERE = "/v1/claims"
 _CLAIM = f"{_WHERE}/{{claim_id:str}}"
@@ -70,10 +70,10 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     return await listing(request, CLAIMS, filters, after, page_size(limit))
 
 
-@get(_CLAIM, operation_id="getClaim", summary="Read a claim", opt={"answer": ClaimDocument})
+@get(_CLAIM, operation_id="getClaim", summary="Read a claim", opt={"answer": ClaimWithStatements})
 async def get_claim(request: ApiRequest, claim_id: FromPath[str]) -> Response[bytes]:
-    """Read where a claim stands and why, with the newest of what is recorded on it."""
-    return await document(request, CLAIMS, claim_id)
+    """Read where a claim stands and why, with the newest of its statements."""
+    return await document(request, CLAIMS, claim_id, listed="statements")
 
 
 @get(f"{_CLAIM}/history", operation_id="getClaimHistory", summary="Read a claim's events", opt={"events": True})

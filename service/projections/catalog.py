@@ -10,7 +10,7 @@ from events import catalog
 from events.envelope import streams_of
 from service.projections import documents
 from service.projections.documents import ClaimDocument, PartDocument, SourceDocument, StoryDocument
-from service.verification.facts import Facts, Happened, fold
+from service.verification.facts import Happened
 
 Membership = tuple[str, str]
 """A field and its value, as in ``("state", "contested")``: one sorted set."""
@@ -34,6 +34,8 @@ class Projection(Struct, frozen=True):
     """From a document (or None) and the events of its stream that follow, the document after them."""
     indexed: Callable[[Any, Any, Sequence[Happened]], Iterator[Change]]
     """From the document before (or None) and after some events, the changes of its memberships."""
+    item: Callable[[Happened], Any] | None = None
+    """From an event, what it adds to the bounded list beside the document; None for no list."""
 
 
 def _one_by_one(reducer: Callable[[Any, Happened], Any]) -> Callable[[Any, Sequence[Happened]], Any]:
@@ -78,9 +80,10 @@ def _memberships(claim: ClaimDocument | None) -> set[Membership]:
     return found
 
 
-FACTS = Projection("facts", Facts, _stream("claim"), fold, _nowhere)
-CLAIMS = Projection("claims", ClaimDocument, _stream("claim"), _one_by_one(documents.claim), _claim_indexes)
+CLAIMS = Projection(
+    "claims", ClaimDocument, _stream("claim"), _one_by_one(documents.claim), _claim_indexes, documents.statement
+)
 STORIES = Projection("stories", StoryDocument, _stream("story"), _one_by_one(documents.story), _once)
 SOURCES = Projection("sources", SourceDocument, _stream("source"), _one_by_one(documents.source), _once)
 PARTS = Projection("parts", PartDocument, _evidence, _one_by_one(documents.part), _nowhere)
-PROJECTIONS = (FACTS, CLAIMS, STORIES, SOURCES, PARTS)
+PROJECTIONS = (CLAIMS, STORIES, SOURCES, PARTS)

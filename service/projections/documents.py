@@ -1,7 +1,8 @@
 """What projections show: one reducer a document, ``(document, event) → document``. Pure.
 
 A document holds what its own stream says, and identifiers of other things. Lists keep their newest items; the claim's
-history has them all.
+history has them all. A claim's statements, which can be many, are a list beside its document, so that one more
+statement costs the same however many there are.
 """
 
 from typing import Any, TypeVar
@@ -96,7 +97,7 @@ class SourceDocument(Struct, frozen=True):
 
 
 class ClaimDocument(Struct, frozen=True):
-    """A claim, as ``GET /v1/claims/{id}`` shows it."""
+    """A claim, as lists show it: where it stands and why, with its evidence and assessments."""
 
     id: str
     version: int
@@ -106,11 +107,16 @@ class ClaimDocument(Struct, frozen=True):
     claim: Claim
     standing: Standing | None = None
     stances: dict[str, int] = {}
-    statements: tuple[StatementItem, ...] = ()
     evidence: tuple[EvidenceItem, ...] = ()
     absences: tuple[AbsenceItem, ...] = ()
     assessments: tuple[AssessmentItem, ...] = ()
     history: str = ""
+
+
+class ClaimWithStatements(ClaimDocument, frozen=True):
+    """A claim with the newest fifty of its statements; ``history`` has them all."""
+
+    statements: tuple[StatementItem, ...] = ()
 
 
 class PartDocument(Struct, frozen=True):
@@ -155,11 +161,8 @@ def claim(document: ClaimDocument | None, it: Happened) -> ClaimDocument:
 def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]:
     """Return the members that an event changes."""
     match it.event:
-        case catalog.StatementRecorded(statement_id=key, statement=said):
-            return {
-                "statements": _listed(document.statements, StatementItem(key, it.position, at, said)),
-                "stances": document.stances | {said.stance.value: document.stances.get(said.stance.value, 0) + 1},
-            }
+        case catalog.StatementRecorded(statement=said):
+            return {"stances": document.stances | {said.stance.value: document.stances.get(said.stance.value, 0) + 1}}
         case catalog.EvidenceAdded(evidence_id=key, evidence=added):
             return {"evidence": _listed(document.evidence, EvidenceItem(key, it.position, at, added))}
         case catalog.EvidenceAuthenticated(evidence_id=key, authentication=found):
@@ -195,6 +198,13 @@ def _standing(changed: catalog.ClaimStateChanged, position: int, at: str) -> Sta
         position=position,
         since=at,
     )
+
+
+def statement(it: Happened) -> StatementItem | None:
+    """Return the statement that an event adds to its claim's list, if it adds one."""
+    if not isinstance(it.event, catalog.StatementRecorded):
+        return None
+    return StatementItem(it.event.statement_id, it.position, moments.timestamp(it.recorded_at), it.event.statement)
 
 
 def part(document: PartDocument | None, it: Happened) -> PartDocument:

@@ -15,6 +15,7 @@ from events.keys import LedgerKeys
 from events.ledger import answering
 from events.store import Script, Store
 from service.projections.catalog import Projection
+from service.projections.documents import MOST_LISTED
 from service.verification.facts import Happened, happened
 
 _SCRIPT = Script("service.projections", "project.lua")
@@ -119,6 +120,10 @@ class Projector:
         folded = self.projection.fold(document, happenings)
         keys.append(self._keys.document(self.projection.name, generation, key))
         args: list[Any] = ["set", len(keys), _encode(folded)]
+        items = [item for it in happenings if (item := self.projection.item and self.projection.item(it)) is not None]
+        if items:
+            keys.append(self._keys.listed(self.projection.name, generation, key))
+            args += ["list", len(keys), MOST_LISTED, len(items), *map(_encode, items)]
         for change in self.projection.indexed(document, folded, happenings):
             keys.append(self._keys.index(self.projection.name, generation, *change.membership))
             args += [change.action, len(keys), *([folded.position] if change.action == "add" else []), key]

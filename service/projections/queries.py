@@ -10,9 +10,8 @@ from msgspec import Struct
 from events.keys import LedgerKeys
 from events.ledger import answering
 from events.store import Store
-from service.projections.catalog import EVERYTHING, FACTS, Membership, Projection
+from service.projections.catalog import EVERYTHING, Membership, Projection
 from service.projections.engine import Place, place
-from service.verification.facts import FOLD, Facts
 
 LONGEST_WAIT = 2.0
 """Seconds that a read waits for a write that it must see."""
@@ -57,14 +56,16 @@ class Queries:
     def __init__(self, store: Store, keys: LedgerKeys) -> None:
         self._store, self._keys = store, keys
         self._generations: dict[str, int] = {}
-        self._decode_facts = msgspec.json.Decoder(Facts).decode
 
     def generation(self, projection: Projection) -> int:
         """Return the generation of a projection that this process last saw."""
         return self._generations.get(projection.name, 1)
 
-    async def document(self, projection: Projection, document_id: str) -> Found | None:
-        """Return one document, in one round trip unless the projection has just been rebuilt."""
+    async def document(self, projection: Projection, document_id: str, *, listed: str = "") -> Found | None:
+        """Return one document, with the list beside it as its last member if ``listed`` names that.
+
+        One round trip, unless the projection has just been rebuilt.
+        """
         name = projection.name
         while True:
             generation = self._generations.get(name, 1)
@@ -72,21 +73,18 @@ class Queries:
                 pipeline = self._store.pipeline(transaction=False)
                 pipeline.hget(self._keys.projection(name), "generation")
                 pipeline.get(self._keys.document(name, generation, document_id))
-                current, raw = await pipeline.execute()
+                if listed:
+                    pipeline.lrange(self._keys.listed(name, generation, document_id), 0, -1)
+                current, raw, *items = await pipeline.execute()
             self._generations[name] = int(current or 1)
             if self._generations[name] == generation:
-                return Found(raw, _version_of(raw).version, generation) if raw else None
-
-    async def facts(self, claim_id: str) -> Facts | None:
-        """Return the stored facts of a claim, unless another version of the code folded them."""
-        found = await self.document(FACTS, claim_id)
-        if found is None:
+                break
+        if raw is None:
             return None
-        try:
-            facts = self._decode_facts(found.raw)
-        except msgspec.ValidationError:
-            return None
-        return facts if facts.fold == FOLD else None
+        version = _version_of(raw).version
+        if listed:
+            raw = b'%s,"%s":[%s]}' % (raw[:-1], listed.encode(), b",".join(items[0]))
+        return Found(raw, version, generation)
 
     async def page(
         self, projection: Projection, filters: Sequence[Membership], *, after: int = 0, limit: int = 50

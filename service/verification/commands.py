@@ -23,6 +23,7 @@ from service.verification import decide
 from service.verification.facts import Facts, Happened, fold, happened
 from service.verification.reference import Reference
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, VersionMismatch
+from service.verification.snapshots import Snapshots
 
 _ATTEMPTS = 8
 _MOST_CACHED = 10_000
@@ -53,21 +54,20 @@ class Outcome(Struct, frozen=True):
         return self.happened[-1].position
 
 
-StoredFacts = Callable[[str], Awaitable[Facts | None]]
-"""Where facts of a claim may be found folded already, as of some version."""
+class _Cached(Struct):
+    """Facts in this process, and the version of their last snapshot."""
 
-
-async def _nothing_stored(_: str) -> Facts | None:
-    return None
+    facts: Facts
+    snapshot: int
 
 
 class Recorder:
     """Records commands on one ledger by one policy."""
 
-    def __init__(self, ledger: Ledger, policy: Policy, stored_facts: StoredFacts = _nothing_stored) -> None:
-        self._ledger, self._policy, self._stored_facts = ledger, policy, stored_facts
+    def __init__(self, ledger: Ledger, policy: Policy, snapshots: Snapshots | None = None) -> None:
+        self._ledger, self._policy, self._snapshots = ledger, policy, snapshots
         self._reference = Reference(ledger)
-        self._cache: OrderedDict[str, Facts] = OrderedDict()
+        self._cache: OrderedDict[str, _Cached] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open_story(self, proposed: catalog.StoryOpened, caller: Caller) -> Outcome:
@@ -138,7 +138,7 @@ class Recorder:
         if not outcome.repeated:
             folded = fold(facts, outcome.happened)
             assert folded is not None  # noqa: S101 - something was recorded
-            self._keep(claim_id, folded)
+            await self._keep_and_snapshot(folded)
         return outcome
 
     async def _new(self, once: Callable[[], Awaitable[Outcome]], stream: str, caller: Caller) -> Outcome:
@@ -182,22 +182,32 @@ class Recorder:
 
     async def _facts(self, claim_id: str) -> Facts | None:
         if claim_id not in self._cache:
-            stored = await self._stored_facts(claim_id)
-            if stored is not None:
-                self._keep(claim_id, stored)
+            snapshot = await self._snapshots.read(claim_id) if self._snapshots else None
+            if snapshot is not None:
+                self._keep(_Cached(snapshot, snapshot.version))
             await self._refresh(claim_id)
-        return self._cache.get(claim_id)
+        cached = self._cache.get(claim_id)
+        return cached.facts if cached else None
 
     async def _refresh(self, claim_id: str) -> None:
         """Fold what the claim's stream holds beyond the cached facts."""
-        facts = self._cache.get(claim_id)
+        cached = self._cache.get(claim_id)
+        facts = cached.facts if cached else None
         while entries := await self._ledger.history(claim_id, after=facts.version if facts else 0):
             facts = fold(facts, map(happened, entries))
         if facts is not None:
-            self._keep(claim_id, facts)
+            self._keep(_Cached(facts, cached.snapshot if cached else 0))
 
-    def _keep(self, claim_id: str, facts: Facts) -> None:
-        self._cache[claim_id] = facts
+    async def _keep_and_snapshot(self, facts: Facts) -> None:
+        cached = self._cache.get(facts.claim_id)
+        kept = _Cached(facts, cached.snapshot if cached else 0)
+        self._keep(kept)
+        if self._snapshots and await self._snapshots.write_if_due(facts, kept.snapshot):
+            kept.snapshot = facts.version
+
+    def _keep(self, cached: _Cached) -> None:
+        claim_id = cached.facts.claim_id
+        self._cache[claim_id] = cached
         self._cache.move_to_end(claim_id)
         if len(self._cache) > _MOST_CACHED:
             self._cache.popitem(last=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from events.catalog import Flag, Stance
 from service.verification import quantities
 from service.verification.facts import Facts, StatementFacts
-from service.verification.voices import POSITIONAL, Voice, Voices, Weight
+from service.verification.voices import POSITIONAL, UNATTRIBUTED, Voice, Voices, Weight
 
 
 def raised(voices: Voices, origins: int) -> set[Flag]:
@@ -13,10 +13,8 @@ def raised(voices: Voices, origins: int) -> set[Flag]:
     conditions: dict[Flag, Callable[[], bool]] = {
         Flag.SINGLE_ORIGIN: lambda: bool(voices.full_supports or voices.supporting) and origins < 2,  # noqa: PLR2004 - two sources
         Flag.INTERESTED_PARTIES_ONLY: lambda: _interested_parties_only(voices),
-        Flag.UNNAMED_SOURCE: lambda: any(
-            voices.sources.withheld(voice.statement.speaker_id) for voice in voices.effective
-        ),
-        Flag.ORIGIN_UNKNOWN: lambda: any(voices.is_unattributed(voice.statement) for voice in voices.effective),
+        Flag.UNNAMED_SOURCE: lambda: any(voice.speaker.withheld for voice in voices.effective),
+        Flag.ORIGIN_UNKNOWN: lambda: UNATTRIBUTED in voices.left_out,
         Flag.NO_EVIDENCE_SUPPLIED: lambda: _no_evidence_supplied(voices),
         Flag.UNDER_INVESTIGATION: lambda: _open(voices, Stance.INVESTIGATING, {*POSITIONAL, Stance.UNABLE_TO_VERIFY}),
         Flag.COULD_NOT_BE_VERIFIED: lambda: _could_not_be_verified(voices),
@@ -72,7 +70,7 @@ def _self_contradicted(voices: Voices) -> bool:
             return True
 
     def speakers_marks(weight: Weight) -> set[str]:
-        return {mark for voice in voices.by_weight[weight] for mark in voices.sources.marks(voice.statement.speaker_id)}
+        return set().union(*{voice.speaker.marks for voice in voices.by_weight[weight]})
 
     return bool(speakers_marks(Weight.FULL_SUPPORT) & speakers_marks(Weight.DENIAL))
 
@@ -90,11 +88,10 @@ def _declared(voices: Voices) -> bool:
     declarer = voices.facts.claim.declared_by
     if declarer is None:
         return False
-    roots = voices.sources.roots(declarer)
+    roots = voices.sources[declarer].roots
 
     def declares(voice: Voice) -> bool:
-        speaker = voice.statement.speaker_id
-        return not voices.sources.withheld(speaker) and bool(roots & voices.sources.roots(speaker))
+        return not voice.speaker.withheld and not roots.isdisjoint(voice.speaker.roots)
 
     return any(map(declares, voices.full_supports)) and not any(map(declares, voices.denials))
 

@@ -28,5 +28,5 @@ def of_evidence(item: EvidenceFacts, evidence: Mapping[str, EvidenceFacts], sour
         first = evidence[first.derived_from]
     marks = {f"evidence:{first.evidence_id}"}
     if item.supplied_by:
-        marks |= sources.marks(item.supplied_by)
+        marks |= sources[item.supplied_by].marks
     return frozenset(marks)

@@ -118,9 +118,7 @@ def _two_sources(voices: Voices, counts: Counts) -> bool:
 def _one_good_source(voices: Voices) -> bool:
     grades = voices.policy.single_source_grades
     return any(
-        voice.counts
-        and voice.interest == "disinterested"
-        and voices.sources[voice.statement.speaker_id].reliability in grades
+        voice.counts and voice.interest == "disinterested" and voice.speaker.reliability in grades
         for voice in voices.full_supports
     )
 
@@ -129,9 +127,9 @@ def _adversaries_agree(voices: Voices) -> bool:
     """Whether two named voices of parties that are not allied support the claim without a common origin."""
     allies, parties = voices.context.story.allies, frozenset(voices.context.story.parties)
     sides = {
-        (voice.marks, voices.sources.parties(voice.statement.speaker_id) & parties)
+        (voice.marks, voice.speaker.parties & parties)
         for voice in voices.full_supports
-        if voice.counts and not voices.sources.withheld(voice.statement.speaker_id)
+        if voice.counts and not voice.speaker.withheld
     }
     return any(
         p != q and q not in allies.get(p, ()) and p not in allies.get(q, ())

@@ -6,17 +6,19 @@ Sections 3, 5 and 6 of the rules, up to the point where origins are counted.
 from collections import defaultdict
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import cached_property
 
 from msgspec import Struct
 
-from events.catalog import Policy, Quantity, Stance, Story
+from events.catalog import Hedge, Policy, Quantity, Stance, Story
 from service.verification import origins, quantities
 from service.verification.facts import EvidenceFacts, Facts, StatementFacts
 from service.verification.origins import Marks
-from service.verification.sources import Interest, Interests, Side, Sources
+from service.verification.sources import Interest, Interests, Profile, Side, Sources
 
-HEDGES = ("none", "likely", "possible")
-"""From the firmest to the most careful."""
+UNATTRIBUTED = "unattributed"
+"""Why a statement does not count behind which nobody can be named."""
+_CAREFUL: dict[Hedge, int] = {"none": 0, "likely": 1, "possible": 2}
 
 
 class Weight(StrEnum):
@@ -38,6 +40,9 @@ POSITIONAL: dict[Stance, Weight] = {
 """The stances that take a position, and what they weigh at most. No other stance changes a state."""
 
 
+_SUPPORT = {Weight.FULL_SUPPORT, Weight.PARTIAL_SUPPORT}
+
+
 class Context(Struct, frozen=True):
     """What a verdict depends on beside the claim's own facts: its story, the sources, the figures it should sum."""
 
@@ -51,6 +56,7 @@ class Voice(Struct, frozen=True):
     """An effective statement. ``not_counted`` says why it is shown but not counted, if so."""
 
     statement: StatementFacts
+    speaker: Profile
     weight: Weight
     marks: Marks
     interest: Interest
@@ -87,7 +93,7 @@ class Voices:
         self.supporting = self._exhibits("supports", "supports")
         self.refuting = self._exhibits("refutes", "opposes")
 
-    @property
+    @cached_property
     def effective(self) -> list[Voice]:
         """Every effective statement."""
         return [voice for voices in self.by_weight.values() for voice in voices]
@@ -97,62 +103,56 @@ class Voices:
         """Effective statements that support the claim as it stands."""
         return self.by_weight[Weight.FULL_SUPPORT]
 
-    @property
+    @cached_property
     def denials(self) -> list[Voice]:
         """Effective denials and partial denials."""
         return self.by_weight[Weight.DENIAL] + self.by_weight[Weight.PARTIAL_DENIAL]
 
-    def is_unattributed(self, said: StatementFacts) -> bool:
-        """Whether nobody can be named behind a statement: it is shown, and not counted."""
-        speaker = self.sources[said.speaker_id]
-        if said.rests_on or speaker.affiliated_to or self.sources.parties(said.speaker_id):
-            return False
-        return self.sources.withheld(said.speaker_id) or (
-            said.basis == "unstated" and self.sources.is_media(said.speaker_id)
-        )
-
     def _hear(self) -> None:
-        superseded = []
+        superseded: list[str] = []
         for line in self.lines.values():
-            newest = max(said.lo for said in line)
+            newest = line[0].lo if len(line) == 1 else max(said.lo for said in line)
             for said in line:
                 if said.hi < newest:
                     superseded.append(said.statement_id)
-                else:
-                    voice = self._voice(said)
-                    self.by_weight[voice.weight].append(voice)
+                    continue
+                voice = self._voice(said)
+                self.by_weight[voice.weight].append(voice)
+                if voice.not_counted:
+                    self.left_out.setdefault(voice.not_counted, []).append(said.statement_id)
         self.left_out["superseded"] = superseded
-        for voice in self.effective:
-            if voice.not_counted:
-                self.left_out.setdefault(voice.not_counted, []).append(voice.statement.statement_id)
 
     def _voice(self, said: StatementFacts) -> Voice:
-        weight = self._weigh(said)
-        side: Side = "supports" if weight in {Weight.FULL_SUPPORT, Weight.PARTIAL_SUPPORT} else "opposes"
+        weight, speaker = self._weigh(said), self.sources[said.speaker_id]
+        side: Side = "supports" if weight in _SUPPORT else "opposes"
+        if not said.rests_on:
+            interest = self.interests.of_source(said.speaker_id, side)
+            return Voice(said, speaker, weight, speaker.marks, interest, self._why_not_counted(said, speaker))
         named = [rest for rest in said.rests_on if rest.startswith("source_")]
         shown = [self.facts.evidence[rest] for rest in said.rests_on if rest in self.facts.evidence]
-        marks = self.sources.marks(said.speaker_id).union(
-            *(self.sources.marks(source) for source in named),
+        marks = speaker.marks.union(
+            *(self.sources[source].marks for source in named),
             *(origins.of_evidence(item, self.facts.evidence, self.sources) for item in shown),
         )
         suppliers = [item.supplied_by for item in shown if item.supplied_by]
         interest = self.interests.of_statement(said.speaker_id, named, suppliers, side)
-        return Voice(said, weight, marks, interest, self._why_not_counted(said))
+        return Voice(said, speaker, weight, marks, interest, self._why_not_counted(said, speaker))
 
     def _weigh(self, said: StatementFacts) -> Weight:
         weight, claim = POSITIONAL[said.stance], self.facts.claim
         if weight is not Weight.FULL_SUPPORT:
             return weight
-        firm = HEDGES.index(said.hedge) <= HEDGES.index(claim.hedge)
-        exact = quantities.entailed(claim.quantities, said.quantities, self.policy.about_tolerance)
-        return weight if firm and exact else Weight.PARTIAL_SUPPORT
+        if _CAREFUL[said.hedge] > _CAREFUL[claim.hedge]:
+            return Weight.PARTIAL_SUPPORT
+        if quantities.entailed(claim.quantities, said.quantities, self.policy.about_tolerance):
+            return weight
+        return Weight.PARTIAL_SUPPORT
 
-    def _why_not_counted(self, said: StatementFacts) -> str | None:
-        if self.is_unattributed(said):
-            return "unattributed"
-        grade = self.sources[said.speaker_id].reliability
+    def _why_not_counted(self, said: StatementFacts, speaker: Profile) -> str | None:
+        if speaker.unbound and not said.rests_on and (speaker.withheld or (speaker.media and said.basis == "unstated")):
+            return UNATTRIBUTED
         countable = self.policy.countable_grades
-        if grade in self.policy.excluded_grades or (countable and grade not in countable):
+        if speaker.reliability in self.policy.excluded_grades or (countable and speaker.reliability not in countable):
             return "grade_excluded"
         return None
 
@@ -175,6 +175,6 @@ def _lines(said: Iterable[StatementFacts], sources: Sources) -> dict[tuple[str, 
     lines: dict[tuple[str, str | None], list[StatementFacts]] = defaultdict(list)
     for each in said:
         if each.stance in POSITIONAL:
-            publisher = each.publisher_id if sources.withheld(each.speaker_id) else None
+            publisher = each.publisher_id if sources[each.speaker_id].withheld else None
             lines[each.speaker_id, publisher].append(each)
     return lines

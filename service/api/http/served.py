@@ -101,11 +101,13 @@ def created(
     return Response(msgspec.json.encode(receipt), status_code=201, media_type="application/json", headers=headers)
 
 
-async def document(request: ApiRequest, projection: Projection, document_id: str) -> Response[bytes]:
+async def document(
+    request: ApiRequest, projection: Projection, document_id: str, *, listed: str = ""
+) -> Response[bytes]:
     """Answer with a document as it is stored, or 304 if the caller has it. Raises ``not-found`` (404)."""
     here = served(request)
     await wait_for_writes(request, projection)
-    found = await here.queries.document(projection, document_id)
+    found = await here.queries.document(projection, document_id, listed=listed)
     if found is None:
         raise ApiError("not-found", f"there is no {document_id[:80]}")
     tag = preconditions.etag(here.ledger, found.version, found.generation)

@@ -1,0 +1,197 @@
+"""Over HTTP: recording a statement, reading a claim, replaying the log. API and worker are processes of their own."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+import events.store
+from bench.load import http, load
+from bench.measurement import Measurement, against
+from events import catalog
+from events.identifiers import new_id
+from events.store import Store
+from service import embedded
+from service.app import open_served
+from service.auth.keys import ensure_bootstrap_key
+from service.settings import Settings
+from service.verification.commands import Caller
+
+_CLAIMS = 400
+_SOURCES = 40
+_SECONDS = 3.0
+_REPLAYED = 20_000
+
+
+class _Service(Struct, frozen=True):
+    """What is running: where, with which key, and what was put there."""
+
+    api: int
+    peer: int
+    key: str
+    store: Store
+    claims: list[str]
+    sources: list[str]
+
+
+async def measure(words: Sequence[str]) -> AsyncIterator[Measurement]:
+    """Yield the measurements whose names have one of the words, or all."""
+    names = (
+        "record a statement over HTTP, per second",
+        "read a claim over HTTP, per second",
+        "replay NDJSON over HTTP, events per second",
+    )
+    wanted = [not words or any(word in name for word in words) for name in names]
+    if not any(wanted):
+        return
+    async with _running() as service:
+        if wanted[0]:
+            yield await _recording(names[0], service)
+        if wanted[1]:
+            yield await _reading(names[1], service)
+        if wanted[2]:
+            yield await _replaying(names[2], service)
+
+
+async def _recording(name: str, service: _Service) -> Measurement:
+    bodies = [
+        msgspec.json.encode(
+            catalog.Statement(
+                speaker_id=source,
+                stance=catalog.Stance.ASSERTS,
+                said_at="2024-01-24",
+                quote="The aircraft was carrying prisoners to an exchange when it came down.",
+                attribution="said in a statement",
+                url="https://example.org/2024/01/24/statement",
+            )
+        )
+        for source in service.sources
+    ]
+    bearer = f"Bearer {service.key}"
+
+    def statement(n: int) -> bytes:
+        path = f"/v1/claims/{service.claims[n % _CLAIMS]}/statements"
+        return http(
+            "POST", path, bodies[n // _CLAIMS % _SOURCES], Authorization=bearer, Idempotency_Key=str(time.time_ns())
+        )
+
+    async def ours() -> float:
+        return (await load(service.api, statement, seconds=_SECONDS, status=201)).per_second
+
+    stored = (await service.store.xrevrange("{onrecord:main}:events", count=1))[0][1][b"e"]
+
+    async def bare() -> float:
+        return (await load(service.peer, lambda _: http("POST", "/", stored), seconds=_SECONDS, status=201)).per_second
+
+    return await against(name, ours, bare, "bare Litestar handler, one XADD", 0.55)
+
+
+async def _reading(name: str, service: _Service) -> Measurement:
+    requests = [http("GET", f"/v1/claims/{each}", Authorization=f"Bearer {service.key}") for each in service.claims]
+    hello = http("GET", "/livez")
+
+    async def ours() -> float:
+        return (await load(service.api, lambda n: requests[n % _CLAIMS], seconds=_SECONDS)).per_second
+
+    async def bare() -> float:
+        return (await load(service.api, lambda _: hello, seconds=_SECONDS)).per_second
+
+    return await against(name, ours, bare, "/livez of the same application")
+
+
+async def _replaying(name: str, service: _Service) -> Measurement:
+    """Read the log as NDJSON over one connection, and count the events."""
+    request = http(
+        "GET",
+        f"/v1/events?limit={_REPLAYED}",
+        Authorization=f"Bearer {service.key}",
+        Accept="application/x-ndjson",
+        Connection="close",
+    )
+    begun = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.api)
+    writer.write(request)
+    lines = 0
+    while chunk := await asyncio.wait_for(reader.read(1 << 18), 30):
+        lines += chunk.count(b"}\n")
+    writer.close()
+    return Measurement(name, round(lines / (time.perf_counter() - begun), 1))
+
+
+@contextlib.asynccontextmanager
+async def _running() -> AsyncIterator[_Service]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with embedded.running(Path(folder)) as url, contextlib.AsyncExitStack() as stack:
+            store = events.store.connect(url)
+            stack.push_async_callback(store.aclose)
+            settings = Settings(home=folder, store_url=url)
+            await ensure_bootstrap_key(store, "main", settings.bootstrap_key_path, replace=True)
+            claims, sources = await _filled(store)
+            ports = [_free_port() for _ in range(2)]
+            await stack.enter_async_context(_process("-m", "service.cli", "api", port=ports[0], url=url, home=folder))
+            await stack.enter_async_context(_process("-m", "service.cli", "worker", url=url, home=folder))
+            await stack.enter_async_context(_process("-m", "bench.peer", url, str(ports[1]), url=url, home=folder))
+            for port in ports:
+                await _answering(port)
+            yield _Service(ports[0], ports[1], settings.bootstrap_key_path.read_text().strip(), store, claims, sources)
+
+
+async def _filled(store: Store) -> tuple[list[str], list[str]]:
+    """Record a story with sources and claims to work on."""
+    recorder = (await open_served(store, "main")).recorder
+
+    def caller() -> Caller:
+        return Caller("system", new_id("key"), "00" * 32)
+
+    story_id = new_id("story")
+    story = catalog.Story(title="A bench story", parties=("north", "south"))
+    await recorder.open_story(catalog.StoryOpened(story_id=story_id, story=story), caller())
+    sources, claims = [new_id("source") for _ in range(_SOURCES)], [new_id("claim") for _ in range(_CLAIMS)]
+    for n, source_id in enumerate(sources):
+        source = catalog.Source(
+            name=f"Source {n}", kind=catalog.SourceKind.OFFICIAL, parties=(("north", "south")[n % 2],)
+        )
+        await recorder.register_source(catalog.SourceRegistered(source_id=source_id, source=source), caller())
+    for n, claim_id in enumerate(claims):
+        claim = catalog.Claim(
+            story_id=story_id, text=f"Claim number {n} of the bench.", serves=("north",), harms=("south",)
+        )
+        await recorder.on_claim([catalog.ClaimRegistered(claim_id=claim_id, claim=claim)], caller())
+    return claims, sources
+
+
+@contextlib.asynccontextmanager
+async def _process(*arguments: str, url: str, home: str, port: int = 0) -> AsyncIterator[None]:
+    environment = os.environ | {"ONRECORD_STORE_URL": url, "ONRECORD_HOME": home, "ONRECORD_PORT": str(port)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 15)
+
+
+async def _answering(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.05)
+    raise RuntimeError(f"nothing answers on port {port}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
