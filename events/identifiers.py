@@ -1,6 +1,5 @@
 """Typed identifiers: a kind, an underscore, and a 128-bit UUID in Crockford base32 (26 characters, lower case)."""
 
-import base64
 import hashlib
 import uuid
 from typing import Annotated, Literal
@@ -10,9 +9,8 @@ from msgspec import Meta
 
 Kind = Literal["story", "claim", "source", "statement", "evidence", "assessment", "key", "person"]
 
-_RFC4648 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_CROCKFORD = b"0123456789abcdefghjkmnpqrstvwxyz"
-_TO_CROCKFORD = bytes.maketrans(_RFC4648, _CROCKFORD)
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
 _BASE32 = "[0-7][0-9a-hjkmnp-tv-z]{25}"
 
 StoryId = Annotated[str, Meta(pattern=f"^story_{_BASE32}$", description="A story's identifier.")]
@@ -57,4 +55,5 @@ def new_epoch() -> str:
 
 def _crockford(raw: bytes) -> str:
     """Encode 16 bytes, most significant first, as 26 characters (the first holds three bits)."""
-    return base64.b32encode(b"\0" * 4 + raw)[6:].translate(_TO_CROCKFORD).decode()
+    number = int.from_bytes(raw)
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

@@ -13,7 +13,7 @@ from events.ledger import Ledger
 from service.api import claims, feed, operate, sources, stories
 from service.api.description import described
 from service.api.http import problems
-from service.api.http.guard import require_key
+from service.api.http.door import Door
 from service.api.http.served import Served
 from service.auth.keys import Keys
 from service.projections.queries import Queries
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> Litestar:
 
     app = Litestar(
         route_handlers=[*stories.ROUTES, *sources.ROUTES, *claims.ROUTES, *feed.ROUTES, *operate.ROUTES],
-        guards=[require_key],
+        middleware=[Door()],
         exception_handlers={Exception: problems.answer},
         request_max_body_size=LARGEST_EVENT,
         lifespan=[on_store],

@@ -133,6 +133,7 @@ async def _serve(settings: Settings, *, with_claims: bool) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)

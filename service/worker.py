@@ -15,6 +15,8 @@ from service.projections.engine import Place, Projector, Stopped
 
 _LOG = structlog.get_logger("onrecord.worker")
 _LONGEST_PAUSE = 5.0
+_BETWEEN_BATCHES = 0.01
+"""Seconds in which the next batch gathers: a batch of many costs little more than a batch of one."""
 
 
 class Worker:
@@ -55,6 +57,7 @@ class Worker:
         async for entries in self._ledger.tail(begin):
             if entries:
                 await self._project(entries)
+                await self._pause(_BETWEEN_BATCHES)
             if self._stopping.is_set():
                 return
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from events.keys import LedgerKeys
 from events.ledger import answering
-from events.store import Store
+from events.store import Script, Store
 from service.projections.catalog import EVERYTHING, Membership, Projection
 from service.projections.engine import Place, place
 
@@ -47,6 +47,7 @@ class _Versioned(Struct):
     version: int = 0
 
 
+_DOCUMENT = Script("service.projections", "document.lua")
 _version_of = msgspec.json.Decoder(_Versioned).decode
 
 
@@ -69,13 +70,11 @@ class Queries:
         name = projection.name
         while True:
             generation = self._generations.get(name, 1)
+            keys = [self._keys.projection(name), self._keys.document(name, generation, document_id)]
+            if listed:
+                keys.append(self._keys.listed(name, generation, document_id))
             with answering():
-                pipeline = self._store.pipeline(transaction=False)
-                pipeline.hget(self._keys.projection(name), "generation")
-                pipeline.get(self._keys.document(name, generation, document_id))
-                if listed:
-                    pipeline.lrange(self._keys.listed(name, generation, document_id), 0, -1)
-                current, raw, *items = await pipeline.execute()
+                current, raw, items = await _DOCUMENT.run(self._store, keys, [])
             self._generations[name] = int(current or 1)
             if self._generations[name] == generation:
                 break
@@ -83,7 +82,7 @@ class Queries:
             return None
         version = _version_of(raw).version
         if listed:
-            raw = b'%s,"%s":[%s]}' % (raw[:-1], listed.encode(), b",".join(items[0]))
+            raw = b'%s,"%s":[%s]}' % (raw[:-1], listed.encode(), b",".join(items))
         return Found(raw, version, generation)
 
     async def page(

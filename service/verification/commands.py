@@ -24,6 +24,7 @@ from service.verification.facts import Facts, Happened, fold, happened
 from service.verification.reference import Reference
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, VersionMismatch
 from service.verification.snapshots import Snapshots
+from service.verification.voices import Context
 
 _ATTEMPTS = 8
 _MOST_CACHED = 10_000
@@ -45,6 +46,7 @@ class Outcome(Struct, frozen=True):
     """
 
     happened: tuple[Happened, ...]
+    recordedtime: str
     version: int
     repeated: bool
 
@@ -55,10 +57,11 @@ class Outcome(Struct, frozen=True):
 
 
 class _Cached(Struct):
-    """Facts in this process, and the version of their last snapshot."""
+    """Facts in this process, the version of their last snapshot, and the reference that has all their sources."""
 
     facts: Facts
     snapshot: int
+    sources_in: int = -1
 
 
 class Recorder:
@@ -103,7 +106,7 @@ class Recorder:
                 try:
                     return await self._decide_and_append(claim_id, proposed, facts, caller)
                 except Refusal:
-                    if earlier := await self._recall(caller, claim_id):
+                    if earlier := await self._recall(caller):
                         return earlier
                     if fresh:
                         raise
@@ -130,8 +133,7 @@ class Recorder:
             claim = first.claim
         else:
             raise NotOnRecord(f"there is no claim {claim_id}")
-        named = set().union(facts.source_ids() if facts else (), *map(_sources_named, proposed))
-        context = await self._reference.context(claim, named)
+        context = await self._context(claim_id, claim, proposed)
         conditions = {claim_id: version, REFERENCE: await self._reference.version()}
         events = decide.on_claim(proposed, facts, context, self._policy, time.time_ns() // 1000)
         outcome = await self._append(events, conditions, caller, claim.story_id)
@@ -141,13 +143,24 @@ class Recorder:
             await self._keep_and_snapshot(folded)
         return outcome
 
+    async def _context(self, claim_id: str, claim: catalog.Claim, proposed: Sequence[Event]) -> Context:
+        """Return what a decision depends on beside the claim, with every source that facts and proposal name."""
+        named = [source_id for event in proposed for source_id in _sources_named(event)]
+        cached = self._cache.get(claim_id)
+        if cached and cached.sources_in != self._reference.generation:
+            named += cached.facts.source_ids()
+        context = await self._reference.context(claim, named)
+        if cached:
+            cached.sources_in = self._reference.generation
+        return context
+
     async def _new(self, once: Callable[[], Awaitable[Outcome]], stream: str, caller: Caller) -> Outcome:
         """Record the first events of a stream; what is there already is refused unless this command put it there."""
         for _ in range(_ATTEMPTS):
             try:
                 return await once()
             except Refusal:
-                if earlier := await self._recall(caller, stream):
+                if earlier := await self._recall(caller):
                     return earlier
                 raise
             except VersionConflict as conflict:
@@ -163,22 +176,21 @@ class Recorder:
         appended = await self._ledger.append(Command(events, conditions, provenance))
         stream = next(iter(conditions))
         if appended.repeated:
-            return await self._rebuilt(appended, stream)
+            return await self._rebuilt(appended)
         at = moments.microseconds(appended.recordedtime)
         recorded = tuple(Happened(event, appended.first + n, at) for n, event in enumerate(events))
-        return Outcome(recorded, conditions[stream] + len(events), repeated=False)
+        return Outcome(recorded, appended.recordedtime, conditions[stream] + len(events), repeated=False)
 
-    async def _recall(self, caller: Caller, stream: str) -> Outcome | None:
+    async def _recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
         earlier = await self._ledger.recall(caller.command_id, caller.command_hash)
-        return await self._rebuilt(earlier, stream) if earlier else None
+        return await self._rebuilt(earlier) if earlier else None
 
-    async def _rebuilt(self, appended: Appended, stream: str) -> Outcome:
+    async def _rebuilt(self, appended: Appended) -> Outcome:
         """Return an outcome from the events that an earlier command recorded, wherever it recorded them."""
         entries = await self._ledger.at(iter(range(appended.first, appended.last + 1)))
-        stream = entries[0].envelope.subject if entries else stream
-        version = await self._ledger.version_at(stream, appended.last)
-        return Outcome(tuple(map(happened, entries)), version, repeated=True)
+        version = await self._ledger.version_at(entries[0].envelope.subject, appended.last)
+        return Outcome(tuple(map(happened, entries)), entries[0].envelope.recordedtime, version, repeated=True)
 
     async def _facts(self, claim_id: str) -> Facts | None:
         if claim_id not in self._cache:
@@ -199,8 +211,10 @@ class Recorder:
             self._keep(_Cached(facts, cached.snapshot if cached else 0))
 
     async def _keep_and_snapshot(self, facts: Facts) -> None:
-        cached = self._cache.get(facts.claim_id)
-        kept = _Cached(facts, cached.snapshot if cached else 0)
+        kept = self._cache.get(facts.claim_id)
+        if kept is None:
+            kept = _Cached(facts, 0)
+        kept.facts = facts
         self._keep(kept)
         if self._snapshots and await self._snapshots.write_if_due(facts, kept.snapshot):
             kept.snapshot = facts.version

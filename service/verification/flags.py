@@ -1,31 +1,35 @@
 """Flags: the exact conditions under which a verdict says to be careful (rules, section 8)."""
 
-from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from events.catalog import Flag, Stance
 from service.verification import quantities
-from service.verification.facts import Facts, StatementFacts
+from service.verification.facts import Facts
 from service.verification.voices import POSITIONAL, UNATTRIBUTED, Voice, Voices, Weight
+
+_TWO = 2
+_FOR_IT = (Stance.ASSERTS, Stance.CONFIRMS)
+_ENDS_AN_INVESTIGATION = POSITIONAL.keys() | {Stance.UNABLE_TO_VERIFY}
 
 
 def raised(voices: Voices, origins: int) -> set[Flag]:
     """Return the flags of a claim, ``needs_review`` aside. ``origins`` is n of the rules."""
-    conditions: dict[Flag, Callable[[], bool]] = {
-        Flag.SINGLE_ORIGIN: lambda: bool(voices.full_supports or voices.supporting) and origins < 2,  # noqa: PLR2004 - two sources
-        Flag.INTERESTED_PARTIES_ONLY: lambda: _interested_parties_only(voices),
-        Flag.UNNAMED_SOURCE: lambda: any(voice.speaker.withheld for voice in voices.effective),
-        Flag.ORIGIN_UNKNOWN: lambda: UNATTRIBUTED in voices.left_out,
-        Flag.NO_EVIDENCE_SUPPLIED: lambda: _no_evidence_supplied(voices),
-        Flag.UNDER_INVESTIGATION: lambda: _open(voices, Stance.INVESTIGATING, {*POSITIONAL, Stance.UNABLE_TO_VERIFY}),
-        Flag.COULD_NOT_BE_VERIFIED: lambda: _could_not_be_verified(voices),
-        Flag.SELF_CONTRADICTED: lambda: _self_contradicted(voices),
-        Flag.PARTIALLY_CONFIRMED: lambda: bool(voices.by_weight[Weight.PARTIAL_SUPPORT]),
-        Flag.PARTIALLY_DENIED: lambda: bool(voices.by_weight[Weight.PARTIAL_DENIAL]),
-        Flag.FIGURES_DISAGREE: lambda: _figures_disagree(voices),
-        Flag.DENIED_BY_INTERESTED_PARTY: lambda: _all_interested(voices.denials),
-        Flag.DECLARED: lambda: _declared(voices),
-    }
-    return {flag for flag, holds in conditions.items() if holds()}
+    conditions = (
+        (Flag.SINGLE_ORIGIN, origins < _TWO and bool(voices.full_supports or voices.supporting)),
+        (Flag.INTERESTED_PARTIES_ONLY, _interested_parties_only(voices)),
+        (Flag.UNNAMED_SOURCE, any(voice.speaker.withheld for voice in voices.effective)),
+        (Flag.ORIGIN_UNKNOWN, UNATTRIBUTED in voices.left_out),
+        (Flag.NO_EVIDENCE_SUPPLIED, _no_evidence_supplied(voices)),
+        (Flag.UNDER_INVESTIGATION, _open(voices, Stance.INVESTIGATING, _ENDS_AN_INVESTIGATION)),
+        (Flag.COULD_NOT_BE_VERIFIED, _could_not_be_verified(voices)),
+        (Flag.SELF_CONTRADICTED, _self_contradicted(voices)),
+        (Flag.PARTIALLY_CONFIRMED, bool(voices.by_weight[Weight.PARTIAL_SUPPORT])),
+        (Flag.PARTIALLY_DENIED, bool(voices.by_weight[Weight.PARTIAL_DENIAL])),
+        (Flag.FIGURES_DISAGREE, _figures_disagree(voices)),
+        (Flag.DENIED_BY_INTERESTED_PARTY, _all_interested(voices.denials)),
+        (Flag.DECLARED, _declared(voices)),
+    )
+    return {flag for flag, holds in conditions if holds}
 
 
 def _all_interested(voices: list[Voice]) -> bool:
@@ -44,35 +48,35 @@ def _no_evidence_supplied(voices: Voices) -> bool:
     return "supplied" not in offered and (bool(voices.facts.absences) or "described" in offered)
 
 
-def _open(voices: Voices, stance: Stance, closing: set[Stance], *, since: int = 0) -> bool:
+def _open(voices: Voices, stance: Stance, closing: AbstractSet[Stance], *, since: int = 0) -> bool:
     """Whether a speaker took ``stance`` (recorded after ``since``) and none of the ``closing`` ones later."""
+    taken = [said for said in voices.in_force if said.stance is stance and said.position > since]
+    if not taken:
+        return False
     latest: dict[str, int] = {}
     for said in voices.in_force:
         if said.stance in closing:
             latest[said.speaker_id] = max(said.lo, latest.get(said.speaker_id, said.lo))
-
-    def stands(said: StatementFacts) -> bool:
-        return said.position > since and latest.get(said.speaker_id, said.hi) <= said.hi
-
-    return any(stands(said) for said in voices.in_force if said.stance is stance)
+    return any(latest.get(said.speaker_id, said.hi) <= said.hi for said in taken)
 
 
 def _could_not_be_verified(voices: Voices) -> bool:
     assessed = voices.facts.assessments[-1:]
     since = max((made.position for made in assessed if made.verdict != "unverifiable"), default=0)
-    return _open(voices, Stance.UNABLE_TO_VERIFY, set(POSITIONAL), since=since)
+    return _open(voices, Stance.UNABLE_TO_VERIFY, POSITIONAL.keys(), since=since)
 
 
 def _self_contradicted(voices: Voices) -> bool:
     for line in voices.lines.values():
-        stances = {said.stance for said in line}
-        if Stance.DENIES in stances and stances & {Stance.ASSERTS, Stance.CONFIRMS}:
-            return True
-
-    def speakers_marks(weight: Weight) -> set[str]:
-        return set().union(*{voice.speaker.marks for voice in voices.by_weight[weight]})
-
-    return bool(speakers_marks(Weight.FULL_SUPPORT) & speakers_marks(Weight.DENIAL))
+        if len(line) > 1:
+            stances = {said.stance for said in line}
+            if Stance.DENIES in stances and not stances.isdisjoint(_FOR_IT):
+                return True
+    denying = voices.by_weight[Weight.DENIAL]
+    if not (denying and voices.full_supports):
+        return False
+    supporting = set().union(*{voice.speaker.marks for voice in voices.full_supports})
+    return any(not supporting.isdisjoint(voice.speaker.marks) for voice in denying)
 
 
 def _figures_disagree(voices: Voices) -> bool:

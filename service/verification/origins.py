@@ -11,9 +11,12 @@ Marks = frozenset[str]
 
 def independent(mark_sets: Iterable[Marks]) -> list[Marks]:
     """Return the origins among these: fewest marks first, then alphabetically, each that shares none with one taken."""
+    distinct = set(mark_sets)
+    if len(distinct) <= 1:
+        return list(distinct)
     taken: list[Marks] = []
     used: set[str] = set()
-    for marks in sorted(set(mark_sets), key=lambda marks: (len(marks), sorted(marks))):
+    for marks in sorted(distinct, key=lambda marks: (len(marks), sorted(marks))):
         if used.isdisjoint(marks):
             taken.append(marks)
             used |= marks

@@ -5,6 +5,7 @@ The rules are normative (``docs/verification.md``). A verdict holds identifiers 
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import combinations
 
 import msgspec
@@ -50,6 +51,7 @@ class Counts(Struct, frozen=True):
     od: int
 
 
+@lru_cache(maxsize=64)
 def name_of(policy: Policy) -> PolicyName:
     """Return a policy's name and version with the SHA-256 of its canonical JSON."""
     return PolicyName(

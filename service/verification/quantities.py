@@ -1,7 +1,7 @@
 """Figures as intervals: whether one entails another, and whether figures can both be true (rules, section 4)."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -54,13 +54,12 @@ def comparable(one: Quantity, other: Quantity) -> bool:
     )
 
 
-def entailed(claimed: Iterable[Quantity], stated: Iterable[Quantity], about_tolerance: float) -> bool:
+def entailed(claimed: Sequence[Quantity], stated: Sequence[Quantity], about_tolerance: float) -> bool:
     """Whether for every figure of a claim the statement gives one that entails it."""
-    given = tuple(stated)
-    return all(
+    return not claimed or all(
         any(
             comparable(figure, own) and range_of(own, about_tolerance).within(range_of(figure, about_tolerance))
-            for own in given
+            for own in stated
         )
         for figure in claimed
     )
@@ -71,8 +70,11 @@ def disagree(figures: Iterable[Quantity], about_tolerance: float) -> bool:
 
     Figures without ``as_at`` are comparable with all of their measure and unit, so they join every group.
     """
+    given = tuple(figures)
+    if len(given) <= 1:
+        return False
     groups: dict[tuple[str, str | None], dict[str | None, list[Range]]] = defaultdict(lambda: defaultdict(list))
-    for figure in figures:
+    for figure in given:
         groups[figure.measure, figure.unit][figure.as_at].append(range_of(figure, about_tolerance))
     for by_time in groups.values():
         timeless = by_time.get(None, [])

@@ -18,11 +18,12 @@ _MOST_KEPT = 50_000
 
 
 class Reference:
-    """What decisions read beside their claim, at one version."""
+    """What decisions read beside their claim, at one version. ``generation`` counts how often it was dropped."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._version: int | None = None
+        self.generation = 0
         self._sources: dict[str, Source] = {}
         self._stories: dict[str, Story] = {}
         self._claims: dict[str, Claim] = {}
@@ -37,6 +38,7 @@ class Reference:
     def forget(self) -> None:
         """Drop everything, to be read again."""
         self._version = None
+        self.generation += 1
         self._sources, self._stories, self._claims = {}, {}, {}
         self._view = Sources(self._sources)
 

@@ -40,6 +40,7 @@ POSITIONAL: dict[Stance, Weight] = {
 """The stances that take a position, and what they weigh at most. No other stance changes a state."""
 
 
+_WEIGHTS = tuple(Weight)
 _SUPPORT = {Weight.FULL_SUPPORT, Weight.PARTIAL_SUPPORT}
 
 
@@ -88,7 +89,7 @@ class Voices:
         self.left_out: dict[str, list[str]] = {
             "repeats": [said.statement_id for said in facts.statements.values() if said.repeats is not None]
         }
-        self.by_weight: dict[Weight, list[Voice]] = {weight: [] for weight in Weight}
+        self.by_weight: dict[Weight, list[Voice]] = {weight: [] for weight in _WEIGHTS}
         self._hear()
         self.supporting = self._exhibits("supports", "supports")
         self.refuting = self._exhibits("refutes", "opposes")

@@ -10,7 +10,6 @@ from litestar import Request, Response
 from msgspec import Struct
 from uuid_utils import uuid7
 
-from events import moments
 from events.envelope import subject_of
 from events.ledger import Ledger
 from service.api.http import preconditions
@@ -89,7 +88,7 @@ def created(
     receipt = Receipt(
         id=getattr(first.event, thing),
         position=outcome.position,
-        recordedtime=moments.timestamp(first.recorded_at),
+        recordedtime=outcome.recordedtime,
         events=tuple(RecordedEvent(it.event.TYPE, it.position, it.event) for it in outcome.happened),
     )
     fragment = "" if receipt.id == subject_of(first.event) else f"#{receipt.id}"
