@@ -50,8 +50,7 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
                 head = (await here.ledger.head()).position
                 for projection in PROJECTIONS:
                     await here.queries.wait_for(projection, head, seconds=_CATCH_UP_SECONDS)
-                await _serve(settings, with_claims=True)
-                worker.stop()
+                await _serve(settings, with_claims=True, beside=worker)
 
 
 async def run_api(settings: Settings) -> None:
@@ -70,11 +69,9 @@ async def run_worker(settings: Settings) -> None:
     _log_as(settings)
     async with _checked_store(settings) as store:
         await open_served(store, settings.ledger)
-    stopped = asyncio.Event()
-    with _on_signal(stopped.set):
-        async with _working(settings) as worker:
-            await stopped.wait()
-            worker.stop()
+    async with _working(settings) as working:
+        with _on_signal(working.cancel):
+            await asyncio.wait([working])
 
 
 async def load_story(settings: Settings, file: Path) -> None:
@@ -101,17 +98,17 @@ async def _checked_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 @contextlib.asynccontextmanager
-async def _working(settings: Settings) -> AsyncIterator[Worker]:
-    """Run a worker beside the caller, and wait for the end of its last batch."""
+async def _working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
     store = events.store.connect(settings.store_url, connections=4)
     worker = Worker(store, await Ledger.open(store, settings.ledger))
-    task = asyncio.create_task(worker.run())
+    working = asyncio.create_task(worker.run())
     try:
-        yield worker
+        yield working
     finally:
-        worker.stop()
-        await asyncio.wait([task], timeout=_GRACE_SECONDS)
-        task.cancel()
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
         await store.aclose()
 
 
@@ -124,7 +121,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings, *, with_claims: bool) -> None:
+async def _serve(settings: Settings, *, with_claims: bool, beside: asyncio.Task[None] | None = None) -> None:
+    """Serve the API until a signal, or until the task ``beside`` it ends, which it should not do first."""
     _log_as(settings)
     config = uvicorn.Config(
         create_app(settings),
@@ -147,6 +145,8 @@ async def _serve(settings: Settings, *, with_claims: bool) -> None:
             while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             if server.started:
+                if beside:
+                    beside.add_done_callback(lambda _: stop())
                 port = server.servers[0].sockets[0].getsockname()[1]
                 await _announce(structs.replace(settings, port=port), with_claims=with_claims)
         finally:
@@ -174,7 +174,7 @@ async def _until_exit(server: _Server, settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _on_signal(stop: Callable[[], None]) -> Iterator[None]:
+def _on_signal(stop: Callable[[], object]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, stop)

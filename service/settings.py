@@ -19,7 +19,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     home: str = ".onrecord"
     """Where the bootstrap key and the embedded store keep their files."""
-    store_url: str = ""
+    store_url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://.")] = ""
     """The store, as in `redis://host:6379/0` or `unix:///path`; empty: the embedded one, under the home."""
     ledger: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)] = "main"
     """The ledger that this process serves."""

@@ -14,13 +14,13 @@ from service.projections.catalog import PROJECTIONS
 from service.projections.engine import Place, Projector, Stopped
 
 _LOG = structlog.get_logger("onrecord.worker")
-_LONGEST_PAUSE = 5.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _BETWEEN_BATCHES = 0.01
 """Seconds in which the next batch gathers: a batch of many costs little more than a batch of one."""
 
 
 class Worker:
-    """Brings every projection of one ledger forward until it is told to stop.
+    """Brings every projection of one ledger forward until it is cancelled.
 
     Give it a ledger with a store client of its own: following holds a connection.
     """
@@ -30,24 +30,21 @@ class Worker:
         self._projectors = [Projector(store, ledger.keys, projection) for projection in PROJECTIONS]
         self._places: dict[str, Place] = {}
         self._stopped: dict[str, Stopped] = {}
-        self._stopping = asyncio.Event()
-
-    def stop(self) -> None:
-        """Ask the worker to end after the batch it is at."""
-        self._stopping.set()
+        self._pause = _SHORTEST_PAUSE
 
     async def run(self) -> None:
-        """Follow the ledger until :meth:`stop`; when the store is away, try again with growing, jittered pauses."""
-        pause = 0.1
-        while not self._stopping.is_set():
+        """Follow the ledger until cancelled; when the store is away, try again with growing, jittered pauses.
+
+        It can be cancelled at any time: a batch is written whole or not at all.
+        """
+        while True:
             try:
                 await self._follow()
             except StoreUnavailable as error:
+                pause = self._pause * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
                 _LOG.warning("store unavailable", error=str(error), retry_in=round(pause, 2))
-                await self._pause(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            else:
-                pause = 0.1
+                await asyncio.sleep(pause)
+                self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     async def _follow(self) -> None:
         for projector in self._projectors:
@@ -55,11 +52,10 @@ class Worker:
         going = [place for name, place in self._places.items() if name not in self._stopped]
         begin = min((place.checkpoint for place in going), default=0)
         async for entries in self._ledger.tail(begin):
+            self._pause = _SHORTEST_PAUSE
             if entries:
                 await self._project(entries)
-                await self._pause(_BETWEEN_BATCHES)
-            if self._stopping.is_set():
-                return
+                await asyncio.sleep(_BETWEEN_BATCHES)
 
     async def _project(self, entries: Sequence[Entry]) -> None:
         for projector in self._projectors:
@@ -78,9 +74,3 @@ class Worker:
             ahead = [entry for entry in entries if entry.position > at.checkpoint]
             at = await projector.apply(at, ahead)
         return at
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return

@@ -5,6 +5,7 @@ Redis 8.2 through testcontainers, and ``ONRECORD_TEST_STORE_URL`` on a server th
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -125,8 +126,9 @@ async def worker(ledger: Ledger, store_url: str) -> AsyncIterator[Worker]:
     worker = Worker(client, await Ledger.open(client, ledger.name))
     task = asyncio.create_task(worker.run())
     yield worker
-    worker.stop()
-    await task
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
     await client.aclose()
 
 

@@ -1,0 +1,200 @@
+"""``onrecord serve`` and the other commands as a person at a terminal meets them: real processes, real signals."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+ONRECORD = Path(sys.executable).with_name("onrecord")
+_BOUND = 60
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Terminal:
+    """A terminal in the project's folder, with a home and a port of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, free_port()
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRECORD_")}
+        self.environment |= {"ONRECORD_HOME": str(home), "ONRECORD_PORT": str(self.port), "COLUMNS": "120"}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *words: str) -> tuple[subprocess.Popen[str], str]:
+        """Start a command that goes on, and return it with what it printed until it was ready."""
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [ONRECORD, *words],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.started.append(process)
+        assert process.stdout is not None
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if line.startswith("Ctrl-C stops"):
+                break
+        return process, printed
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(  # noqa: S603 - our own command
+            [ONRECORD, *words],
+            cwd=ROOT,
+            env=self.environment | environment,
+            text=True,
+            capture_output=True,
+            timeout=_BOUND,
+            check=False,
+        )
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(_BOUND)
+            if process.stdout:
+                process.stdout.close()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    """A terminal whose processes end with the test."""
+    terminal = Terminal(tmp_path / "home")
+    yield terminal
+    terminal.close()
+
+
+def stop(process: subprocess.Popen[str], sign: signal.Signals = signal.SIGINT) -> str:
+    """Send a signal and return what was printed after it; the process must end well."""
+    process.send_signal(sign)
+    rest, _ = process.communicate(timeout=_BOUND)
+    assert process.returncode == 0, rest
+    return rest
+
+
+def test_serve_shows_the_story_and_its_curl_lines_work_when_pasted(terminal: Terminal) -> None:
+    """One command shows the claims with state and flags; each of its three curl lines answers; Ctrl-C ends it all."""
+    process, printed = terminal.start("serve", "--sample", "samples/il76.json")
+    assert "99 of 99 parts were new" in printed
+    assert "28 claims" in printed
+    assert re.search(r"corroborated\s+2", printed)
+    curls = [line.strip() for line in printed.splitlines() if line.strip().startswith("curl ")]
+    answers = [
+        subprocess.run(["bash", "-c", line], text=True, capture_output=True, timeout=_BOUND, check=True).stdout  # noqa: S603, S607 - what a person pastes
+        for line in curls
+    ]
+    assert len(answers) == 3
+    assert answers[0].startswith('{"items":[{"id":"claim_')
+    assert '"standing":{"state":"unverified"' in answers[1]
+    assert len(answers[2].splitlines()) == 169
+    assert "Traceback" not in stop(process)
+
+
+def test_a_second_start_finds_everything_as_it_was(terminal: Terminal) -> None:
+    """After Ctrl-C, and after a SIGKILL that leaves the embedded store behind, the next start has every event."""
+    first, _ = terminal.start("serve", "--sample", "samples/il76.json")
+    before = terminal.run("events").stdout
+    stop(first)
+    second, printed = terminal.start("serve", "--sample", "samples/il76.json")
+    assert "parts were new" not in printed
+    assert before == terminal.run("events").stdout
+    second.kill()
+    second.wait(_BOUND)
+    third, _ = terminal.start("serve")
+    assert before == terminal.run("events").stdout
+    stop(third, signal.SIGTERM)
+
+
+def test_claims_and_events_ask_the_running_service(terminal: Terminal) -> None:
+    """The list can be narrowed, and shown as JSON lines; a wrong filter is one clear line."""
+    process, _ = terminal.start("serve", "--sample", "samples/il76.json")
+    assert "2 claims" in terminal.run("claims", "--state", "corroborated").stdout
+    lines = terminal.run("claims", "--flag", "single_origin", "--flag", "declared", "--json").stdout.splitlines()
+    assert len(lines) == 2
+    wrong = terminal.run("claims", "--state", "nonsense")
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (1, 1)
+    again = terminal.run("load", "samples/il76.json")
+    assert "0 of 99 parts were new" in again.stdout
+    stop(process)
+
+
+def test_two_services_on_one_home_are_refused(terminal: Terminal) -> None:
+    """The second says who is there, in one line."""
+    process, _ = terminal.start("serve")
+    second = terminal.run("serve")
+    assert second.returncode == 1
+    assert f"onrecord: another On Record runs on {terminal.home}\n" == second.stderr
+    stop(process)
+
+
+def test_a_port_that_is_taken_is_one_clear_line(terminal: Terminal) -> None:
+    """The service ends, and says which address it could not listen on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", terminal.port))
+        listener.listen()
+        refused = terminal.run("serve")
+    assert refused.returncode == 1
+    assert f"onrecord: the API cannot listen on 127.0.0.1:{terminal.port}" in refused.stderr
+    assert "Traceback" not in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"ONRECORD_PORT": "many"}, "ONRECORD_PORT='many'"),
+        ({"ONRECORD_PROT": "1"}, "ONRECORD_PROT is no setting of On Record"),
+        ({"ONRECORD_LEDGER": "No Spaces"}, "ONRECORD_LEDGER='No Spaces'"),
+        ({"ONRECORD_STORE_URL": "http://example.org"}, "ONRECORD_STORE_URL"),
+        ({"ONRECORD_STORE_URL": "redis://127.0.0.1:1/0"}, "the store does not answer"),
+    ],
+)
+def test_a_bad_setting_or_an_absent_store_is_one_clear_line(
+    terminal: Terminal, environment: dict[str, str], said: str
+) -> None:
+    """Every command names the setting, or says that the store is away, and shows no traceback."""
+    for command in ("api", "worker", "serve"):
+        refused = terminal.run(command, **environment)
+        assert refused.returncode in {1, 2}
+        assert said in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1, refused.stderr
+
+
+def test_a_bad_story_file_names_the_part_that_is_wrong(terminal: Terminal, tmp_path: Path) -> None:
+    """What is before the bad part is not recorded either, because the file is checked first."""
+    bad = tmp_path / "bad.json"
+    bad.write_text(
+        '{"story": {"key": "bad", "title": "Bad"}, "sources": [{"key": "one", "name": "One", "kind": "king"}]}'
+    )
+    process, _ = terminal.start("serve")
+    refused = terminal.run("load", str(bad))
+    assert refused.returncode == 1
+    assert "onrecord: sources/one: Invalid enum value 'king'" in refused.stderr
+    assert len(terminal.run("events").stdout.splitlines()) == 1
+    missing = terminal.run("load", str(tmp_path / "none.json"))
+    assert "No such file" in missing.stderr
+    stop(process)
+
+
+def test_help_reads_well(terminal: Terminal) -> None:
+    """Help names every command with what it does."""
+    shown = terminal.run("--help").stdout
+    for command in ("serve", "api", "worker", "load", "claims", "events"):
+        assert re.search(rf"{command}\s+\S+", shown)
+    assert "Ctrl-C" in shown
