@@ -198,6 +198,21 @@ class Mentions(Part, frozen=True):
     total: int
 
 
+class Because(Part, frozen=True, omit_defaults=False):
+    """Why a verdict is as it is.
+
+    ``n`` counts the independent origins for the claim, ``nd`` the disinterested among them, ``od`` the disinterested
+    ones against it. ``reasons`` and ``excluded`` map a reason to the statements and evidence that it concerns.
+    """
+
+    rule: str
+    n: int
+    nd: int
+    od: int
+    reasons: dict[str, Mentions]
+    excluded: dict[str, Mentions]
+
+
 # -------------------------------------------------------------------------------------------- records
 
 
@@ -415,11 +430,9 @@ class AssessmentMade(Event, frozen=True):
 
 @recorded("claim.state_changed")
 class ClaimStateChanged(Event, frozen=True, rename={"from_": "from"}):
-    """What the policy in force made of a claim when something was recorded on it.
+    """What the policy in force made of a claim when something was recorded on it, and because of what.
 
-    ``origins``, ``disinterested`` and ``opposed`` are the counts n, nd and od of the rules. ``reasons`` and
-    ``excluded`` map a reason to the statements and evidence it concerns, at most twenty each. ``changed`` names the
-    parts that differ from the last recorded verdict.
+    ``changed`` names the parts that differ from the last recorded verdict.
     """
 
     claim_id: ClaimId
@@ -427,12 +440,7 @@ class ClaimStateChanged(Event, frozen=True, rename={"from_": "from"}):
     to: State
     flags: tuple[Flag, ...]
     credibility: Annotated[int, Meta(ge=1, le=6)]
-    rule: str
-    origins: int
-    disinterested: int
-    opposed: int
-    reasons: dict[str, Mentions]
-    excluded: dict[str, Mentions]
+    because: Because
     policy: PolicyName
     engine: int
     changed: tuple[str, ...]

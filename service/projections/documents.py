@@ -54,22 +54,13 @@ class AbsenceItem(Struct, frozen=True):
     absence: Absence
 
 
-class Standing(Struct, frozen=True, rename={"origins": "n", "disinterested": "nd", "opposed": "od"}):
-    """Where a claim stands since ``position``, and because of what.
-
-    ``n`` counts the independent origins for the claim, ``nd`` the disinterested ones among them, ``od`` the
-    disinterested ones against it.
-    """
+class Standing(Struct, frozen=True):
+    """Where a claim stands since ``position``, and because of what."""
 
     state: catalog.State
     flags: tuple[catalog.Flag, ...]
     credibility: int
-    rule: str
-    origins: int
-    disinterested: int
-    opposed: int
-    reasons: dict[str, catalog.Mentions]
-    excluded: dict[str, catalog.Mentions]
+    because: catalog.Because
     policy: catalog.PolicyName
     engine: int
     position: int
@@ -187,12 +178,7 @@ def _standing(changed: catalog.ClaimStateChanged, position: int, at: str) -> Sta
         state=changed.to,
         flags=changed.flags,
         credibility=changed.credibility,
-        rule=changed.rule,
-        origins=changed.origins,
-        disinterested=changed.disinterested,
-        opposed=changed.opposed,
-        reasons=changed.reasons,
-        excluded=changed.excluded,
+        because=changed.because,
         policy=changed.policy,
         engine=changed.engine,
         position=position,

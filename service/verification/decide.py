@@ -43,9 +43,9 @@ def state_change(facts: Facts, verdict: Verdict, policy: Policy) -> ClaimStateCh
         "state": verdict.state,
         "flags": verdict.flags,
         "credibility": verdict.credibility,
-        "origins": verdict.origins,
-        "disinterested": verdict.disinterested,
-        "opposed": verdict.opposed,
+        "n": verdict.because.n,
+        "nd": verdict.because.nd,
+        "od": verdict.because.od,
         "policy": name.hash,
     }
     last = facts.last
@@ -53,19 +53,13 @@ def state_change(facts: Facts, verdict: Verdict, policy: Policy) -> ClaimStateCh
     if not changed:
         return None
     for most in (20, 10, 5, 2, 0):
-        told = shortened(verdict, most)
         event = ClaimStateChanged(
             claim_id=facts.claim_id,
             from_=last.state if last else None,
-            to=told.state,
-            flags=told.flags,
-            credibility=told.credibility,
-            rule=told.rule,
-            origins=told.origins,
-            disinterested=told.disinterested,
-            opposed=told.opposed,
-            reasons=told.reasons,
-            excluded=told.excluded,
+            to=verdict.state,
+            flags=verdict.flags,
+            credibility=verdict.credibility,
+            because=shortened(verdict.because, most),
             policy=name,
             engine=ENGINE,
             changed=changed,

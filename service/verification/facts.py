@@ -63,9 +63,9 @@ class LastVerdict(Struct, frozen=True):
     state: State
     flags: tuple[Flag, ...]
     credibility: int
-    origins: int
-    disinterested: int
-    opposed: int
+    n: int
+    nd: int
+    od: int
     policy: str
 
 
@@ -156,7 +156,7 @@ def _apply(facts: Facts, it: Happened) -> None:
         case catalog.ClaimStateChanged() as changed:
             facts.last = LastVerdict(
                 changed.to, changed.flags, changed.credibility,
-                changed.origins, changed.disinterested, changed.opposed, changed.policy.hash,
+                changed.because.n, changed.because.nd, changed.because.od, changed.policy.hash,
             )  # fmt: skip
         case other:
             raise TypeError(f"{other.TYPE} does not belong to a claim's stream")

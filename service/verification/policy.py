@@ -11,7 +11,7 @@ from itertools import combinations
 import msgspec
 from msgspec import Struct, structs
 
-from events.catalog import Flag, Mentions, Policy, PolicyName, State
+from events.catalog import Because, Flag, Mentions, Policy, PolicyName, State
 from service.verification import flags
 from service.verification.facts import Facts
 from service.verification.origins import independent
@@ -27,20 +27,12 @@ _MOST_IDS = 20
 
 
 class Verdict(Struct, frozen=True):
-    """Where a claim stands: its state with flags and Admiralty digit, and because of what.
-
-    ``origins``, ``disinterested`` and ``opposed`` are n, nd and od of the rules.
-    """
+    """Where a claim stands: its state with flags and Admiralty digit, and because of what."""
 
     state: State
     flags: tuple[Flag, ...]
     credibility: int
-    rule: str
-    origins: int
-    disinterested: int
-    opposed: int
-    reasons: dict[str, Mentions]
-    excluded: dict[str, Mentions]
+    because: Because
 
 
 class Counts(Struct, frozen=True):
@@ -74,12 +66,14 @@ def evaluate(facts: Facts, context: Context, policy: Policy) -> Verdict:
         state=state,
         flags=tuple(sorted(raised)),
         credibility=_credibility(state, counts, voices),
-        rule=rule,
-        origins=counts.n,
-        disinterested=counts.nd,
-        opposed=counts.od,
-        reasons=_reasons(voices),
-        excluded=_mentions(voices.left_out),
+        because=Because(
+            rule=rule,
+            n=counts.n,
+            nd=counts.nd,
+            od=counts.od,
+            reasons=_reasons(voices),
+            excluded=_mentions(voices.left_out),
+        ),
     )
 
 
@@ -193,10 +187,10 @@ def _mention(ids: Iterable[str]) -> Mentions:
     return Mentions(every[:_MOST_IDS], len(every))
 
 
-def shortened(verdict: Verdict, most: int) -> Verdict:
-    """Return the verdict with at most ``most`` identifiers for each reason; the totals stay."""
+def shortened(because: Because, most: int) -> Because:
+    """Return the reasons with at most ``most`` identifiers for each reason; the totals stay."""
 
     def cut(named: dict[str, Mentions]) -> dict[str, Mentions]:
         return {reason: Mentions(it.ids[:most], it.total) for reason, it in named.items()}
 
-    return structs.replace(verdict, reasons=cut(verdict.reasons), excluded=cut(verdict.excluded))
+    return structs.replace(because, reasons=cut(because.reasons), excluded=cut(because.excluded))

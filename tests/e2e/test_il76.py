@@ -99,4 +99,4 @@ async def test_the_denial_of_civilians_stays_on_the_record(
     claim = (await api.get(f"/v1/claims/{claim_id}", headers={"Onrecord-After": after})).json()
     assert claim["standing"]["state"] == "verified"
     assert claim["stances"] == {"asserts": 1, "denies": 1}
-    assert claim["standing"]["reasons"]["denial"]["total"] == 1
+    assert claim["standing"]["because"]["reasons"]["denial"]["total"] == 1
