@@ -55,6 +55,14 @@ class Script:
         self._source = files(package).joinpath(name).read_text()
         self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
+    def queue(self, pipeline: Store, keys: Sequence[str], args: Sequence[bytes | int | str]) -> None:
+        """Add the script to a pipeline; a server that does not know it fails that with ``NoScriptError``."""
+        pipeline.evalsha(self._sha, len(keys), *keys, *args)
+
+    async def load(self, store: Store) -> None:
+        """Tell a server the script."""
+        await store.script_load(self._source)
+
     async def run(self, store: Store, keys: Sequence[str], args: Sequence[bytes | int | str]) -> Any:  # noqa: ANN401 - what Lua returns
         """Run the script on a store. Raises what redis-py raises."""
         try:

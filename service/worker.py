@@ -11,7 +11,7 @@ from events.errors import StoreUnavailable
 from events.ledger import Ledger
 from events.store import Store
 from service.projections.catalog import PROJECTIONS
-from service.projections.engine import Place, Projector, Stopped
+from service.projections.engine import Place, Projector, Stopped, write
 
 _LOG = structlog.get_logger("onrecord.worker")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -26,7 +26,7 @@ class Worker:
     """
 
     def __init__(self, store: Store, ledger: Ledger) -> None:
-        self._ledger = ledger
+        self._store, self._ledger = store, ledger
         self._projectors = [Projector(store, ledger.keys, projection) for projection in PROJECTIONS]
         self._places: dict[str, Place] = {}
         self._stopped: dict[str, Stopped] = {}
@@ -58,19 +58,23 @@ class Worker:
                 await asyncio.sleep(_BETWEEN_BATCHES)
 
     async def _project(self, entries: Sequence[Entry]) -> None:
-        for projector in self._projectors:
-            name = projector.projection.name
-            if name in self._stopped:
-                continue
-            try:
-                self._places[name] = await self._bring_up(projector, self._places[name], entries)
-            except Stopped as stopped:
-                self._stopped[name] = stopped
-                _LOG.error("projection stopped", projection=name, position=stopped.position, why=stopped.why)
+        """Bring every projection up to the end of a batch; where another worker was quicker, go on from there."""
+        end = entries[-1].position
+        while behind := [each for each in self._projectors if self._is_behind(each, end)]:
+            plans = []
+            for projector in behind:
+                at = self._places[projector.projection.name]
+                plans.append(await projector.plan(at, [entry for entry in entries if entry.position > at.checkpoint]))
+            written = await write(self._store, plans)
+            for projector, plan, done in zip(behind, plans, written, strict=True):
+                name = projector.projection.name
+                self._places[name] = plan.after if done else await projector.place()
+                if done and plan.stopped:
+                    self._stopped[name] = plan.stopped
+                    _LOG.error(
+                        "projection stopped", projection=name, position=plan.stopped.position, why=plan.stopped.why
+                    )
 
-    async def _bring_up(self, projector: Projector, at: Place, entries: Sequence[Entry]) -> Place:
-        """Apply a batch; where another projector was quicker, apply what it has not."""
-        while at.checkpoint < entries[-1].position:
-            ahead = [entry for entry in entries if entry.position > at.checkpoint]
-            at = await projector.apply(at, ahead)
-        return at
+    def _is_behind(self, projector: Projector, end: int) -> bool:
+        name = projector.projection.name
+        return name not in self._stopped and self._places[name].checkpoint < end

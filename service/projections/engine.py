@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
+from redis.exceptions import NoScriptError
 
 from events.envelope import Entry
 from events.errors import UnreadableEvent
@@ -37,6 +39,18 @@ class Stopped(Exception):
         self.projection, self.position, self.why = projection, position, why
 
 
+class Plan(Struct, frozen=True):
+    """What a batch makes of one projection: how far it is then, the script's keys and arguments.
+
+    ``stopped`` says that an event could not be folded; the plan goes up to the one before it.
+    """
+
+    after: Place
+    keys: list[str]
+    args: list[Any]
+    stopped: Stopped | None = None
+
+
 async def place(store: Store, keys: LedgerKeys, name: str) -> Place:
     """Return how far a projection is; generation 1 at 0 if it never began."""
     with answering():
@@ -44,8 +58,21 @@ async def place(store: Store, keys: LedgerKeys, name: str) -> Place:
     return Place(int(found[0] or 1), int(found[1] or 0))
 
 
+async def write(store: Store, plans: Sequence[Plan]) -> list[bool]:
+    """Write plans in one round trip, and say which were written; where not, another projector was quicker."""
+    with answering():
+        while True:
+            pipeline = store.pipeline(transaction=False)
+            for plan in plans:
+                _SCRIPT.queue(pipeline, plan.keys, plan.args)
+            try:
+                return [bool(written) for written in await pipeline.execute()]
+            except NoScriptError:
+                await _SCRIPT.load(store)
+
+
 class Projector:
-    """Brings one projection forward. Any number of them may run on the same one."""
+    """Makes plans for one projection. Any number of them may work on the same one."""
 
     def __init__(self, store: Store, keys: LedgerKeys, projection: Projection) -> None:
         self._store, self._keys, self.projection = store, keys, projection
@@ -55,18 +82,17 @@ class Projector:
         """Return how far the projection is."""
         return await place(self._store, self._keys, self.projection.name)
 
-    async def apply(self, at: Place, entries: Sequence[Entry]) -> Place:
-        """Fold the entries that follow ``at`` into the documents, and return how far the projection is then.
+    async def plan(self, at: Place, entries: Sequence[Entry]) -> Plan:
+        """Fold the entries that follow ``at`` into the documents, and return what is to be written.
 
-        If another projector was quicker, nothing is written, and the answer is where that one got to. Raises
-        ``Stopped`` for an event that cannot be folded, once everything before it is written.
+        An event that this release cannot read, or that does not follow from those before it, ends the plan.
         """
         batch, stopped = self._readable(entries)
-        if batch:
-            at = await self._fold(at, batch)
-        if stopped:
-            raise stopped
-        return at
+        documents = await self._documents(at.generation, batch)
+        try:
+            return self._fold(at, batch, documents, stopped)
+        except (TypeError, KeyError):
+            return self._fold_until_it_fails(at, batch, documents)
 
     def _readable(self, entries: Sequence[Entry]) -> tuple[list[Happened], Stopped | None]:
         batch = []
@@ -77,54 +103,55 @@ class Projector:
                 return batch, Stopped(self.projection.name, entry.position, str(error))
         return batch, None
 
-    async def _fold(self, at: Place, batch: list[Happened]) -> Place:
-        """Write a batch; if an event in it does not fold, write what precedes it, and say which it was."""
-        try:
-            return await self._write(at, batch)
-        except (TypeError, KeyError) as error:
-            if len(batch) == 1:
-                raise Stopped(self.projection.name, batch[0].position, str(error)) from error
-        half = len(batch) // 2
-        reached = await self._fold(at, batch[:half])
-        return await self._fold(reached, batch[half:]) if reached.checkpoint == batch[half - 1].position else reached
+    async def _documents(self, generation: int, batch: list[Happened]) -> dict[str, Any]:
+        """Return the stored documents among those that a batch touches."""
+        names = list({key: None for it in batch if (key := self.projection.key(it.event))})
+        if not names:
+            return {}
+        with answering():
+            keys = [self._keys.document(self.projection.name, generation, name) for name in names]
+            stored = await self._store.mget(keys)
+        return {name: self._decode(raw) for name, raw in zip(names, stored, strict=True) if raw is not None}
 
-    async def _write(self, at: Place, batch: list[Happened]) -> Place:
+    def _fold_until_it_fails(self, at: Place, batch: list[Happened], documents: dict[str, Any]) -> Plan:
+        """Find the first event that does not fold, by halves, and return the plan up to the one before it."""
+        good, bad = 0, len(batch)
+        while good + 1 < bad:
+            middle = (good + bad) // 2
+            try:
+                self._fold(at, batch[:middle], documents, None)
+            except (TypeError, KeyError):
+                bad = middle
+            else:
+                good = middle
+        stopped = Stopped(self.projection.name, batch[good].position, "it does not follow from the events before it")
+        return self._fold(at, batch[:good], documents, stopped)
+
+    def _fold(self, at: Place, batch: list[Happened], documents: dict[str, Any], stopped: Stopped | None) -> Plan:
         touched: dict[str, list[Happened]] = {}
         for it in batch:
             if key := self.projection.key(it.event):
                 touched.setdefault(key, []).append(it)
-        documents = await self._documents(at.generation, touched)
-        keys, args = [self._keys.projection(self.projection.name)], []
+        after = Place(at.generation, batch[-1].position) if batch else at
+        keys = [self._keys.projection(self.projection.name)]
+        args: list[Any] = [at.generation, at.checkpoint, after.checkpoint]
         for key, happenings in touched.items():
             args += self._changes(at.generation, key, documents.get(key), happenings, keys)
-        after = Place(at.generation, batch[-1].position)
-        with answering():
-            written = await _SCRIPT.run(self._store, keys, [at.generation, at.checkpoint, after.checkpoint, *args])
-        return after if written else await self.place()
-
-    async def _documents(self, generation: int, touched: dict[str, list[Happened]]) -> dict[str, Any]:
-        """Return the stored documents among those that a batch touches."""
-        names = list(touched)
-        if not names:
-            return {}
-        with answering():
-            stored = await self._store.mget(
-                [self._keys.document(self.projection.name, generation, name) for name in names]
-            )
-        return {name: self._decode(raw) for name, raw in zip(names, stored, strict=True) if raw is not None}
+        return Plan(after, keys, args, stopped)
 
     def _changes(
         self, generation: int, key: str, document: object, happenings: list[Happened], keys: list[str]
     ) -> list[Any]:
         """Return the arguments that write one document and its memberships, adding to ``keys`` what they touch."""
-        folded = self.projection.fold(document, happenings)
-        keys.append(self._keys.document(self.projection.name, generation, key))
+        projection = self.projection
+        folded = projection.fold(document, happenings)
+        keys.append(self._keys.document(projection.name, generation, key))
         args: list[Any] = ["set", len(keys), _encode(folded)]
-        items = [item for it in happenings if (item := self.projection.item and self.projection.item(it)) is not None]
+        items = [item for it in happenings if projection.item and (item := projection.item(it)) is not None]
         if items:
-            keys.append(self._keys.listed(self.projection.name, generation, key))
+            keys.append(self._keys.listed(projection.name, generation, key))
             args += ["list", len(keys), MOST_LISTED, len(items), *map(_encode, items)]
-        for change in self.projection.indexed(document, folded, happenings):
-            keys.append(self._keys.index(self.projection.name, generation, *change.membership))
+        for change in projection.indexed(document, folded, happenings):
+            keys.append(self._keys.index(projection.name, generation, *change.membership))
             args += [change.action, len(keys), *([folded.position] if change.action == "add" else []), key]
         return args

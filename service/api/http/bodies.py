@@ -35,6 +35,8 @@ async def body(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
         decoded: _T = _decoders[type_].decode(raw)
     except msgspec.ValidationError as error:
         what, pointer = located(str(error))
+        if what.startswith("Invalid enum value"):
+            what += f": one of {', '.join(allowed(type_, pointer))}"
         raise ApiError("invalid", what, pointer) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError("not-json", str(error)) from error
@@ -49,3 +51,30 @@ def located(message: str) -> tuple[str, str]:
     if field := _FIELD.match(what):
         steps.append(field["name"])
     return what, "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def allowed(type_: type, pointer: str) -> list[str]:
+    """Return the values that a type allows at a JSON Pointer, as its JSON Schema lists them."""
+    schema = msgspec.json.schema(type_)
+    shapes = schema.get("$defs", {})
+    found = [schema]
+    for step in pointer.split("/")[1:]:
+        found = [
+            below
+            for each in _alternatives(found, shapes)
+            if (below := each.get("properties", {}).get(step) or each.get("items") or each.get("additionalProperties"))
+        ]
+    return [str(value) for each in _alternatives(found, shapes) for value in each.get("enum", ())]
+
+
+def _alternatives(schemas: list[dict[str, Any]], shapes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return these schemas with their references and alternatives followed."""
+    found: list[dict[str, Any]] = []
+    for schema in schemas:
+        if "$ref" in schema:
+            found += _alternatives([shapes[schema["$ref"].rpartition("/")[2]]], shapes)
+        elif "anyOf" in schema:
+            found += _alternatives(schema["anyOf"], shapes)
+        else:
+            found.append(schema)
+    return found
