@@ -1,4 +1,4 @@
-"""The command line: ``onrecord serve | api | worker | load | claims | events | openapi``."""
+"""The command line: ``onrecord serve | api | worker | ready | load | claims | events | openapi``."""
 
 import os
 import sys
@@ -10,12 +10,13 @@ import uvloop
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from events.errors import LedgerError, StoreUnusable
+from events.errors import LedgerError
 from service import settings as environment
 from service.app import VERSION, create_app
 from service.client import ApiFailure, Client
 from service.load import BadFile
-from service.run import load_story, run_api, run_service, run_worker
+from service.projections.queries import NotThereYet
+from service.run import check_ready, load_story, run_api, run_service, run_worker
 from service.settings import BadSettings, Settings
 from service.show import claims_table
 
@@ -43,6 +44,12 @@ def api() -> None:
 def worker() -> None:
     """Run the worker, which keeps the projections up with the ledger."""
     _run(run_worker)
+
+
+@app.command
+def ready() -> None:
+    """Exit 0 if the store answers and every projection reaches what is on record now within eight seconds."""
+    _run(check_ready)
 
 
 @app.command
@@ -115,7 +122,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[Non
         sys.exit(130)
     except BrokenPipeError:
         sys.stdout = None
-    except (StoreUnusable, LedgerError, BadFile, ApiFailure) as error:
+    except (LedgerError, BadFile, ApiFailure, NotThereYet) as error:
         _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
 

@@ -24,12 +24,14 @@ from service.auth.keys import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
 from service.projections.catalog import PROJECTIONS
+from service.projections.queries import Queries
 from service.settings import Settings
 from service.show import claims_table, greeting
 from service.worker import Worker
 
 _GRACE_SECONDS = 5
 _CATCH_UP_SECONDS = 60
+_READY_SECONDS = 8
 _console = Console(highlight=False)
 
 
@@ -72,6 +74,16 @@ async def run_worker(settings: Settings) -> None:
     async with _working(settings) as working:
         with _on_signal(working.cancel):
             await asyncio.wait([working])
+
+
+async def check_ready(settings: Settings) -> None:
+    """Return if the projections reach what is on record now. Raises ``NotThereYet``, or an error of the ledger."""
+    settings = _with_store(settings)
+    async with _checked_store(settings) as store:
+        ledger = await Ledger.open(store, settings.ledger)
+        head = (await ledger.head()).position
+        for projection in PROJECTIONS:
+            await Queries(store, ledger.keys).wait_for(projection, head, seconds=_READY_SECONDS)
 
 
 async def load_story(settings: Settings, file: Path) -> None:

@@ -11,7 +11,7 @@ from events.ledger import Ledger
 from service.load import StoryFile, load
 from service.verification.commands import Recorder
 
-# one of many flags that are long to repeat
+# flags that come often
 CNBV, INT, NES = "could_not_be_verified", "interested_parties_only", "no_evidence_supplied"
 ONE, INV = "single_origin", "under_investigation"
 
