@@ -3,8 +3,9 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response.base import ASGIResponse
 
 from events import catalog
 from events.catalog import Absence, Assessment, Authentication, Claim, Event, Evidence, Flag, State, Statement
@@ -36,7 +37,7 @@ class NewClaim(Claim, frozen=True):
 
 
 @post(_WHERE, operation_id="registerClaim", summary="Register a claim", opt={"body": NewClaim, "answer": Receipt})
-async def register_claim(request: ApiRequest) -> Response[bytes]:
+async def register_claim(request: ApiRequest) -> ASGIResponse:
     """Register one checkable proposition in your own words, with what was first said on it if you like."""
     new = await body(request, NewClaim)
     claim = Claim(**{name: getattr(new, name) for name in Claim.__struct_fields__})
@@ -57,7 +58,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     source: FromQuery[str | None] = None,
     after: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
-) -> Response[bytes]:
+) -> ASGIResponse:
     """List claims in the order in which they were registered.
 
     Filters narrow the list together; `flag` may be given several times. A page may be short and still have a
@@ -71,7 +72,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
 
 
 @get(_CLAIM, operation_id="getClaim", summary="Read a claim", opt={"answer": ClaimWithStatements})
-async def get_claim(request: ApiRequest, claim_id: FromPath[str]) -> Response[bytes]:
+async def get_claim(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
     """Read where a claim stands and why, with the newest of its statements."""
     return await document(request, CLAIMS, claim_id, listed="statements")
 
@@ -79,7 +80,7 @@ async def get_claim(request: ApiRequest, claim_id: FromPath[str]) -> Response[by
 @get(f"{_CLAIM}/history", operation_id="getClaimHistory", summary="Read a claim's events", opt={"events": True})
 async def get_claim_history(
     request: ApiRequest, claim_id: FromPath[str], after: FromQuery[str | None] = None, limit: FromQuery[int] = 50
-) -> Response[bytes]:
+) -> ASGIResponse:
     """Read every event of a claim, as it was recorded."""
     ledger = served(request).ledger
     limit = page_size(limit)
@@ -100,7 +101,7 @@ async def get_claim_history(
     summary="Record a statement",
     opt={"body": Statement, "answer": Receipt},
 )
-async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Response[bytes]:
+async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
     """Record that a source took a stance on a claim."""
     said = await body(request, Statement)
     proposed = catalog.StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said)
@@ -110,7 +111,7 @@ async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Resp
 @post(
     f"{_CLAIM}/evidence", operation_id="addEvidence", summary="Add evidence", opt={"body": Evidence, "answer": Receipt}
 )
-async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> Response[bytes]:
+async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
     """Add a thing that bears on a claim, unexamined."""
     added = await body(request, Evidence)
     proposed = catalog.EvidenceAdded(claim_id=claim_id, evidence_id=new_id("evidence"), evidence=added)
@@ -123,7 +124,7 @@ async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> Response
     summary="Note that no evidence was offered",
     opt={"body": Absence, "answer": Receipt},
 )
-async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> Response[bytes]:
+async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
     """Note that no evidence was offered for a claim: by whom, as noted where."""
     noted = await body(request, Absence)
     proposed = catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=noted)
@@ -136,7 +137,7 @@ async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> Response
     summary="Assess a claim",
     opt={"body": Assessment, "answer": Receipt},
 )
-async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> Response[bytes]:
+async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
     """Record the desk's own judgement of a claim, by a named person, with a rationale. The latest stands."""
     made = await body(request, Assessment)
     proposed = catalog.AssessmentMade(claim_id=claim_id, assessment_id=new_id("assessment"), assessment=made)
@@ -149,7 +150,7 @@ async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> Respo
     summary="Authenticate evidence",
     opt={"body": Authentication, "answer": Receipt},
 )
-async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Response[bytes]:
+async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> ASGIResponse:
     """Record that the desk found a piece of evidence authentic: how, and who did."""
     found = await body(request, Authentication)
     claim_id = await _claim_of(request, evidence_id)
@@ -159,7 +160,7 @@ async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str])
 
 async def _on_claim(  # noqa: PLR0913 - what every recording on a claim has
     request: ApiRequest, operation: str, target: str, content: object, proposed: Event, thing: str
-) -> Response[bytes]:
+) -> ASGIResponse:
     outcome = await served(request).recorder.on_claim([proposed], caller(request, operation, target, content))
     return created(request, outcome, thing, CLAIMS, _WHERE)
 

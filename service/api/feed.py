@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 
-from litestar import Response, get
+from litestar import get
 from litestar.params import FromQuery
 from litestar.response import Stream
+from litestar.response.base import ASGIResponse
 
 from events.ledger import Ledger
 from service.api.http.served import READ_AFTER, ApiRequest, page_size, raw_page, served
@@ -16,7 +17,7 @@ _CHUNK = 1000
 @get("/v1/events", operation_id="readEvents", summary="Read the log", opt={"events": True, "ndjson": True})
 async def read_events(
     request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int | None] = None
-) -> Response[bytes] | Stream:
+) -> ASGIResponse | Stream:
     """Read events after a cursor, in order, as the bytes that the ledger holds.
 
     With `Accept: application/x-ndjson`: all of them up to the present end (or `limit`), one a line. Otherwise one

@@ -1,7 +1,8 @@
 """Sources: register, list, read."""
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath, FromQuery
+from litestar.response.base import ASGIResponse
 
 from events.catalog import Source, SourceRegistered
 from events.identifiers import new_id
@@ -14,7 +15,7 @@ _WHERE = "/v1/sources"
 
 
 @post(_WHERE, operation_id="registerSource", summary="Register a source", opt={"body": Source, "answer": Receipt})
-async def register_source(request: ApiRequest) -> Response[bytes]:
+async def register_source(request: ApiRequest) -> ASGIResponse:
     """Register who speaks or publishes, the parties it speaks for, and what it is affiliated to."""
     source = await body(request, Source)
     proposed = SourceRegistered(source_id=new_id("source"), source=source)
@@ -25,13 +26,13 @@ async def register_source(request: ApiRequest) -> Response[bytes]:
 @get(_WHERE, operation_id="listSources", summary="List sources", opt={"items": SourceDocument})
 async def list_sources(
     request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50
-) -> Response[bytes]:
+) -> ASGIResponse:
     """List sources in the order in which they were registered."""
     return await listing(request, SOURCES, [], after, page_size(limit))
 
 
 @get(f"{_WHERE}/{{source_id:str}}", operation_id="getSource", summary="Read a source", opt={"answer": SourceDocument})
-async def get_source(request: ApiRequest, source_id: FromPath[str]) -> Response[bytes]:
+async def get_source(request: ApiRequest, source_id: FromPath[str]) -> ASGIResponse:
     """Read a source."""
     return await document(request, SOURCES, source_id)
 

@@ -1,7 +1,8 @@
 """Stories: open, list, read."""
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath, FromQuery
+from litestar.response.base import ASGIResponse
 
 from events.catalog import Story, StoryOpened
 from events.identifiers import new_id
@@ -14,7 +15,7 @@ _WHERE = "/v1/stories"
 
 
 @post(_WHERE, operation_id="openStory", summary="Open a story", opt={"body": Story, "answer": Receipt})
-async def open_story(request: ApiRequest) -> Response[bytes]:
+async def open_story(request: ApiRequest) -> ASGIResponse:
     """Open a story: the matter being covered, with its parties and who sides with whom."""
     story = await body(request, Story)
     proposed = StoryOpened(story_id=new_id("story"), story=story)
@@ -25,13 +26,13 @@ async def open_story(request: ApiRequest) -> Response[bytes]:
 @get(_WHERE, operation_id="listStories", summary="List stories", opt={"items": StoryDocument})
 async def list_stories(
     request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50
-) -> Response[bytes]:
+) -> ASGIResponse:
     """List stories in the order in which they were opened."""
     return await listing(request, STORIES, [], after, page_size(limit))
 
 
 @get(f"{_WHERE}/{{story_id:str}}", operation_id="getStory", summary="Read a story", opt={"answer": StoryDocument})
-async def get_story(request: ApiRequest, story_id: FromPath[str]) -> Response[bytes]:
+async def get_story(request: ApiRequest, story_id: FromPath[str]) -> ASGIResponse:
     """Read a story. Its claims are listed by `/v1/claims?story=`."""
     return await document(request, STORIES, story_id)
 

@@ -1,6 +1,7 @@
 """Origins, not outlets: how many independent origins stand behind a set of voices (rules, section 6)."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from service.verification.facts import EvidenceFacts
 from service.verification.sources import Sources
@@ -11,16 +12,18 @@ Marks = frozenset[str]
 
 def independent(mark_sets: Iterable[Marks]) -> list[Marks]:
     """Return the origins among these: fewest marks first, then alphabetically, each that shares none with one taken."""
-    distinct = set(mark_sets)
-    if len(distinct) <= 1:
-        return list(distinct)
+    return list(_independent(frozenset(mark_sets)))
+
+
+@lru_cache(maxsize=4096)
+def _independent(distinct: frozenset[Marks]) -> tuple[Marks, ...]:
     taken: list[Marks] = []
     used: set[str] = set()
     for marks in sorted(distinct, key=lambda marks: (len(marks), sorted(marks))):
         if used.isdisjoint(marks):
             taken.append(marks)
             used |= marks
-    return taken
+    return tuple(taken)
 
 
 def of_evidence(item: EvidenceFacts, evidence: Mapping[str, EvidenceFacts], sources: Sources) -> Marks:

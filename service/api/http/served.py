@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import Request, Response
+from litestar import Request
+from litestar.response.base import ASGIResponse
 from msgspec import Struct
 from uuid_utils import uuid7
 
@@ -75,9 +76,7 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     return Caller(key_id, command_id, hashlib.sha256(said).hexdigest(), expected)
 
 
-def created(
-    request: ApiRequest, outcome: Outcome, thing: str, projection: Projection, location: str
-) -> Response[bytes]:
+def created(request: ApiRequest, outcome: Outcome, thing: str, projection: Projection, location: str) -> ASGIResponse:
     """Answer a write with 201: where the new thing is, its ETag, and the token by which reads will see it.
 
     ``thing`` names the member of the first event's data that is the new thing's identifier. A repeated request gets
@@ -97,12 +96,12 @@ def created(
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
-    return Response(msgspec.json.encode(receipt), status_code=201, media_type="application/json", headers=headers)
+    return ASGIResponse(
+        body=msgspec.json.encode(receipt), status_code=201, media_type="application/json", headers=headers
+    )
 
 
-async def document(
-    request: ApiRequest, projection: Projection, document_id: str, *, listed: str = ""
-) -> Response[bytes]:
+async def document(request: ApiRequest, projection: Projection, document_id: str, *, listed: str = "") -> ASGIResponse:
     """Answer with a document as it is stored, or 304 if the caller has it. Raises ``not-found`` (404)."""
     here = served(request)
     await wait_for_writes(request, projection)
@@ -112,13 +111,13 @@ async def document(
     tag = preconditions.etag(here.ledger, found.version, found.generation)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if preconditions.not_modified(request, tag):
-        return Response(b"", status_code=304, media_type="application/json", headers=headers)
-    return Response(found.raw, media_type="application/json", headers=headers)
+        return ASGIResponse(body=b"", status_code=304, media_type="application/json", headers=headers)
+    return ASGIResponse(body=found.raw, media_type="application/json", headers=headers)
 
 
 async def listing(
     request: ApiRequest, projection: Projection, filters: Sequence[Membership], after: str | None, limit: int
-) -> Response[bytes]:
+) -> ASGIResponse:
     """Answer with one page of documents in order of registration, and a cursor to the next."""
     here = served(request)
     await wait_for_writes(request, projection)
@@ -128,7 +127,7 @@ async def listing(
     return raw_page(request, "items", page.items, next_after)
 
 
-def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None) -> Response[bytes]:
+def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None) -> ASGIResponse:
     """Answer with stored bytes in one member, and ``next_after`` beside them, also as a Link (RFC 8288)."""
     following = b"null" if next_after is None else f'"{next_after}"'.encode()
     content = b'{"%s":[%s],"next_after":%s}' % (member.encode(), b",".join(items), following)
@@ -137,7 +136,7 @@ def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_afte
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         query = urlencode([*kept, ("after", next_after)])
         headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
-    return Response(content, media_type="application/json", headers=headers)
+    return ASGIResponse(body=content, media_type="application/json", headers=headers)
 
 
 def page_size(limit: int) -> int:
