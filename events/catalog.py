@@ -24,19 +24,22 @@ from events.identifiers import (
 )
 
 # ---------------------------------------------------------------------------------------------- words
+# A pattern ends in $(?!\n): for Python, though not for JSON Schema, a $ alone lets a last line break through.
 
 Text = Annotated[str, Meta(min_length=1, max_length=2_000)]
 LongText = Annotated[str, Meta(min_length=1, max_length=10_000)]
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2_000)]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+$(?!\n)", max_length=2_000)]
 Party = Annotated[
     str,
-    Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60, description="A side with an interest in the matter."),
+    Meta(
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60, description="A side with an interest in the matter."
+    ),
 ]
-Tag = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+Tag = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60)]
 Moment = Annotated[
     str,
     Meta(
-        pattern=r"^\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?Z)?)?)?$",
+        pattern=r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?Z)?)?)?$(?!\n)",
         description="A year, month, day or UTC time, as precisely as it is known, read as an interval.",
     ),
 ]
@@ -123,11 +126,14 @@ class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, 
     """A value inside an event or a request: unknown members are refused."""
 
 
-def _check_moments(*values: str | None) -> None:
-    """Raise ``ValueError`` for a moment that no calendar has."""
-    for value in values:
+def _check_moments(**named: str | None) -> None:
+    """Raise ``ValueError`` for a moment that no calendar has; the message begins with the member's name."""
+    for name, value in named.items():
         if value is not None:
-            moments.interval(value)
+            try:
+                moments.interval(value)
+            except ValueError as error:
+                raise ValueError(f"`{name}`: {value} is in no calendar: {error}") from error
 
 
 class Quantity(Part, frozen=True):
@@ -142,7 +148,7 @@ class Quantity(Part, frozen=True):
     as_at: Moment | None = None
 
     def __post_init__(self) -> None:
-        _check_moments(self.as_at)
+        _check_moments(as_at=self.as_at)
         if self.qualifier == "range":
             if self.low is None or self.high is None or self.value is not None:
                 raise ValueError("a range has low and high, and no value")
@@ -172,7 +178,7 @@ class Pillars(Part, frozen=True):
 class Policy(Part, frozen=True, omit_defaults=False):
     """Verification rules as data. The defaults are those of ``strict-two-source``."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60)]
     version: Annotated[int, Meta(ge=1)] = 1
     min_origins: Annotated[int, Meta(ge=1, le=10)] = 2
     adverse_agreement: bool = True
@@ -280,7 +286,7 @@ class Statement(Part, frozen=True):
     quantities: Annotated[tuple[Quantity, ...], Meta(max_length=20)] = ()
 
     def __post_init__(self) -> None:
-        _check_moments(self.said_at, self.published_at)
+        _check_moments(said_at=self.said_at, published_at=self.published_at)
 
 
 class Evidence(Part, frozen=True):
@@ -293,11 +299,11 @@ class Evidence(Part, frozen=True):
     derived_from: EvidenceId | None = None
     url: Url | None = None
     archived_url: Url | None = None
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")] | None = None
     made_public_at: Moment | None = None
 
     def __post_init__(self) -> None:
-        _check_moments(self.made_public_at)
+        _check_moments(made_public_at=self.made_public_at)
 
 
 class Authentication(Part, frozen=True):

@@ -13,17 +13,22 @@ _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
 _BASE32 = "[0-7][0-9a-hjkmnp-tv-z]{25}"
 
-StoryId = Annotated[str, Meta(pattern=f"^story_{_BASE32}$", description="A story's identifier.")]
-ClaimId = Annotated[str, Meta(pattern=f"^claim_{_BASE32}$", description="A claim's identifier.")]
-SourceId = Annotated[str, Meta(pattern=f"^source_{_BASE32}$", description="A source's identifier.")]
-StatementId = Annotated[str, Meta(pattern=f"^statement_{_BASE32}$", description="A statement's identifier.")]
-EvidenceId = Annotated[str, Meta(pattern=f"^evidence_{_BASE32}$", description="A piece of evidence's identifier.")]
-AssessmentId = Annotated[str, Meta(pattern=f"^assessment_{_BASE32}$", description="An assessment's identifier.")]
+StoryId = Annotated[str, Meta(pattern=rf"^story_{_BASE32}$(?!\n)", description="A story's identifier.")]
+ClaimId = Annotated[str, Meta(pattern=rf"^claim_{_BASE32}$(?!\n)", description="A claim's identifier.")]
+SourceId = Annotated[str, Meta(pattern=rf"^source_{_BASE32}$(?!\n)", description="A source's identifier.")]
+StatementId = Annotated[str, Meta(pattern=rf"^statement_{_BASE32}$(?!\n)", description="A statement's identifier.")]
+EvidenceId = Annotated[
+    str, Meta(pattern=rf"^evidence_{_BASE32}$(?!\n)", description="A piece of evidence's identifier.")
+]
+AssessmentId = Annotated[str, Meta(pattern=rf"^assessment_{_BASE32}$(?!\n)", description="An assessment's identifier.")]
 PersonId = Annotated[
-    str, Meta(pattern=f"^person_{_BASE32}$", description="An opaque identifier of a person; names stay outside.")
+    str, Meta(pattern=rf"^person_{_BASE32}$(?!\n)", description="An opaque identifier of a person; names stay outside.")
 ]
 SourceOrEvidenceId = Annotated[
-    str, Meta(pattern=f"^(source|evidence)_{_BASE32}$", description="A source's or a piece of evidence's identifier.")
+    str,
+    Meta(
+        pattern=rf"^(source|evidence)_{_BASE32}$(?!\n)", description="A source's or a piece of evidence's identifier."
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = 86_400_000_000
 
 
 class Interval(NamedTuple):
@@ -28,8 +29,8 @@ def interval(moment: str) -> Interval:
         month, last_month = (rest[0], rest[0]) if rest else (1, 12)
         first = datetime(year, month, rest[1] if len(rest) > 1 else 1, tzinfo=UTC)
         last_day = rest[1] if len(rest) > 1 else calendar.monthrange(year, last_month)[1]
-        last = datetime(year, last_month, last_day, tzinfo=UTC) + timedelta(days=1)
-        return Interval(_microseconds(first), _microseconds(last) - 1)
+        last = datetime(year, last_month, last_day, tzinfo=UTC)
+        return Interval(_microseconds(first), _microseconds(last) + _DAY - 1)
     if not clock.endswith("Z"):
         raise ValueError(f"{moment!r} has no Z: times are in UTC")
     whole, _, fraction = clock[:-1].partition(".")

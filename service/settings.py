@@ -21,7 +21,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Where the bootstrap key and the embedded store keep their files."""
     store_url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://.")] = ""
     """The store, as in `redis://host:6379/0` or `unix:///path`; empty: the embedded one, under the home."""
-    ledger: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)] = "main"
+    ledger: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60)] = "main"
     """The ledger that this process serves."""
     host: str = "127.0.0.1"
     """The address that the API listens on."""
@@ -29,7 +29,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The port that the API listens on; 0 takes a free one."""
     allow_lossy_store: bool = False
     """`1` accepts a store that could lose acknowledged events. For trials only."""
-    log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)$(?!\n)")] = "info"
     """The least level that is logged."""
     url: str = ""
     """Where `onrecord claims` and `onrecord events` find the API; empty: the host and port above."""

@@ -11,7 +11,6 @@ from events import catalog
 from events.catalog import Absence, Assessment, Authentication, Claim, Event, Evidence, Flag, State, Statement
 from events.identifiers import new_id
 from service.api.http.bodies import body
-from service.api.http.problems import ApiError
 from service.api.http.served import (
     ApiRequest,
     Receipt,
@@ -25,6 +24,7 @@ from service.api.http.served import (
 )
 from service.projections.catalog import CLAIMS, PARTS, Membership
 from service.projections.documents import ClaimDocument, ClaimWithStatements, PartDocument
+from service.verification.refusals import NotOnRecord, Refusal
 
 _WHERE = "/v1/claims"
 _CLAIM = f"{_WHERE}/{{claim_id:str}}"
@@ -45,7 +45,12 @@ async def register_claim(request: ApiRequest) -> ASGIResponse:
     proposed: list[Event] = [catalog.ClaimRegistered(claim_id=claim_id, claim=claim)]
     if said := new.first_statement:
         proposed.append(catalog.StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said))
-    outcome = await served(request).recorder.on_claim(proposed, caller(request, "registerClaim", new))
+    try:
+        outcome = await served(request).recorder.on_claim(proposed, caller(request, "registerClaim", new))
+    except Refusal as refusal:
+        if refusal.proposal:
+            refusal.pointer = f"/first_statement{refusal.pointer}"
+        raise
     return created(request, outcome, "claim_id", CLAIMS, _WHERE)
 
 
@@ -84,10 +89,12 @@ async def get_claim_history(
     """Read every event of a claim, as it was recorded."""
     ledger = served(request).ledger
     limit = page_size(limit)
-    version = await ledger.version_at(claim_id, ledger.position_of(after)) if after else 0
+    if not claim_id.startswith("claim_"):
+        raise NotOnRecord(f"there is no claim {claim_id[:80]}")
+    version = await ledger.version_at(claim_id, ledger.position_of(after)) if after is not None else 0
     entries = await ledger.history(claim_id, after=version, limit=limit + 1)
     if not entries and not await ledger.version(claim_id):
-        raise ApiError("not-found", f"there is no {claim_id[:80]}")
+        raise NotOnRecord(f"there is no claim {claim_id[:80]}")
     more = len(entries) > limit
     page = entries[:limit]
     return raw_page(
@@ -173,7 +180,7 @@ async def _claim_of(request: ApiRequest, evidence_id: str) -> str:
         await here.queries.wait_for(PARTS, (await here.ledger.head()).position)
         found = await here.queries.document(PARTS, evidence_id)
     if found is None:
-        raise ApiError("not-found", f"there is no evidence {evidence_id[:80]}")
+        raise NotOnRecord(f"there is no evidence {evidence_id[:80]}")
     return msgspec.json.decode(found.raw, type=PartDocument).claim_id
 
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 from litestar import get
 from litestar.params import FromQuery
-from litestar.response import Stream
 from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
 
 from events.ledger import Ledger
 from service.api.http.served import READ_AFTER, ApiRequest, page_size, raw_page, served
@@ -17,20 +17,19 @@ _CHUNK = 1000
 @get("/v1/events", operation_id="readEvents", summary="Read the log", opt={"events": True, "ndjson": True})
 async def read_events(
     request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int | None] = None
-) -> ASGIResponse | Stream:
+) -> ASGIResponse:
     """Read events after a cursor, in order, as the bytes that the ledger holds.
 
     With `Accept: application/x-ndjson`: all of them up to the present end (or `limit`), one a line. Otherwise one
     page of JSON, with a cursor to the next.
     """
     ledger = served(request).ledger
-    start = ledger.position_of(after) if after else 0
+    start = ledger.position_of(after) if after is not None else 0
     if request.accept.best_match(["application/json", NDJSON], "application/json") == NDJSON:
         end = (await ledger.head()).position
         end = end if limit is None else min(end, start + max(limit, 0))
-        return Stream(
-            _lines(ledger, start, end), media_type=NDJSON, headers={READ_AFTER: str(ledger.cursor(max(start, end)))}
-        )
+        headers = {READ_AFTER: str(ledger.cursor(max(start, end)))}
+        return ASGIStreamingResponse(iterator=_lines(ledger, start, end), media_type=NDJSON, headers=headers)
     size = page_size(50 if limit is None else limit)
     entries = await ledger.read(start, size + 1)
     page = entries[:size]

@@ -21,7 +21,7 @@ from events.group_commit import Appended
 from events.ledger import Command, Ledger
 from service.verification import decide
 from service.verification.facts import Facts, Happened, fold, happened
-from service.verification.reference import Reference
+from service.verification.reference import Edition, Reference
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, VersionMismatch
 from service.verification.snapshots import Snapshots
 from service.verification.voices import Context
@@ -31,12 +31,12 @@ _MOST_CACHED = 10_000
 
 
 class Caller(Struct, frozen=True):
-    """Who gives a command, its id, the hash of what it says, and the version of the claim that it expects, if any."""
+    """Who gives a command, its id, the hash of what it says, and on which versions of the claim, if not on any."""
 
     actor: str
     command_id: str
     command_hash: str
-    expected_version: int | None = None
+    expected_versions: frozenset[int] | None = None
 
 
 class Outcome(Struct, frozen=True):
@@ -57,11 +57,11 @@ class Outcome(Struct, frozen=True):
 
 
 class _Cached(Struct):
-    """Facts in this process, the version of their last snapshot, and the reference that has all their sources."""
+    """Facts in this process, the version of their last snapshot, and the edition that has all their sources."""
 
     facts: Facts
     snapshot: int
-    sources_in: int = -1
+    sources_in: Edition | None = None
 
 
 class Recorder:
@@ -85,9 +85,9 @@ class Recorder:
         """Register a source. Raises ``UnknownReference``, ``AlreadyRecorded`` or an error of the ledger."""
 
         async def once() -> Outcome:
-            sources = await self._reference.sources(proposed.source.affiliated_to)
-            events = decide.on_source(proposed, sources)
-            conditions = {proposed.source_id: 0, REFERENCE: await self._reference.version()}
+            edition = await self._reference.edition()
+            events = decide.on_source(proposed, await edition.sources(proposed.source.affiliated_to))
+            conditions = {proposed.source_id: 0, REFERENCE: edition.version}
             return await self._append(events, conditions, caller, None)
 
         return await self._new(once, proposed.source_id, caller)
@@ -124,8 +124,8 @@ class Recorder:
         self, claim_id: str, proposed: Sequence[Event], facts: Facts | None, caller: Caller
     ) -> Outcome:
         version = facts.version if facts else 0
-        if caller.expected_version not in {None, version}:
-            raise VersionMismatch(caller.expected_version or 0, version)
+        if caller.expected_versions is not None and version not in caller.expected_versions:
+            raise VersionMismatch(caller.expected_versions, version)
         first = proposed[0]
         if facts is not None:
             claim = facts.claim
@@ -133,8 +133,9 @@ class Recorder:
             claim = first.claim
         else:
             raise NotOnRecord(f"there is no claim {claim_id}")
-        context = await self._context(claim_id, claim, proposed)
-        conditions = {claim_id: version, REFERENCE: await self._reference.version()}
+        edition = await self._reference.edition()
+        context = await self._context(edition, claim_id, claim, proposed)
+        conditions = {claim_id: version, REFERENCE: edition.version}
         events = decide.on_claim(proposed, facts, context, self._policy, time.time_ns() // 1000)
         outcome = await self._append(events, conditions, caller, claim.story_id)
         if not outcome.repeated:
@@ -143,15 +144,17 @@ class Recorder:
             await self._keep_and_snapshot(folded)
         return outcome
 
-    async def _context(self, claim_id: str, claim: catalog.Claim, proposed: Sequence[Event]) -> Context:
+    async def _context(
+        self, edition: Edition, claim_id: str, claim: catalog.Claim, proposed: Sequence[Event]
+    ) -> Context:
         """Return what a decision depends on beside the claim, with every source that facts and proposal name."""
         named = [source_id for event in proposed for source_id in _sources_named(event)]
         cached = self._cache.get(claim_id)
-        if cached and cached.sources_in != self._reference.generation:
+        if cached and cached.sources_in is not edition:
             named += cached.facts.source_ids()
-        context = await self._reference.context(claim, named)
+        context = await edition.context(claim, named)
         if cached:
-            cached.sources_in = self._reference.generation
+            cached.sources_in = edition
         return context
 
     async def _new(self, once: Callable[[], Awaitable[Outcome]], stream: str, caller: Caller) -> Outcome:
@@ -193,6 +196,8 @@ class Recorder:
         return Outcome(tuple(map(happened, entries)), entries[0].envelope.recordedtime, version, repeated=True)
 
     async def _facts(self, claim_id: str) -> Facts | None:
+        if not claim_id.startswith("claim_"):
+            raise NotOnRecord(f"there is no claim {claim_id[:80]}")
         if claim_id not in self._cache:
             snapshot = await self._snapshots.read(claim_id) if self._snapshots else None
             if snapshot is not None:

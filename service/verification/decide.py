@@ -12,7 +12,7 @@ from events import catalog
 from events.catalog import ClaimStateChanged, Event, Policy
 from service.verification.facts import Facts, Happened, fold
 from service.verification.policy import ENGINE, Verdict, evaluate, name_of, shortened
-from service.verification.refusals import AlreadyRecorded, NotOnRecord, RuleBroken, UnknownReference
+from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, RuleBroken, UnknownReference
 from service.verification.sources import Sources
 from service.verification.voices import Context
 
@@ -27,8 +27,12 @@ def on_claim(
 
     Raises ``NotOnRecord``, ``UnknownReference``, ``AlreadyRecorded`` or ``RuleBroken``.
     """
-    for event in proposed:
-        _check(event, facts, context)
+    for n, event in enumerate(proposed):
+        try:
+            _check(event, facts, context)
+        except Refusal as refusal:
+            refusal.proposal = n
+            raise
         position, at = (facts.position + 1, max(now, facts.recorded_at + 1)) if facts else (1, now)
         facts = fold(facts, [Happened(event, position, at)])
     assert facts is not None, "a command proposes at least one event"  # noqa: S101 - a caller's mistake, not a user's

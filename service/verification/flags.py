@@ -75,8 +75,9 @@ def _self_contradicted(voices: Voices) -> bool:
     denying = voices.by_weight[Weight.DENIAL]
     if not (denying and voices.full_supports):
         return False
-    supporting = set().union(*{voice.speaker.marks for voice in voices.full_supports})
-    return any(not supporting.isdisjoint(voice.speaker.marks) for voice in denying)
+    supporting = set().union(*{voice.marks for voice in voices.full_supports})
+    shared = supporting & set().union(*{voice.marks for voice in denying})
+    return any(not mark.startswith("evidence:") for mark in shared)
 
 
 def _figures_disagree(voices: Voices) -> bool:

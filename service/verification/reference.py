@@ -1,7 +1,7 @@
 """Reference: the stories, sources and other claims' figures that a decision depends on beside its claim.
 
-Kept in the process and true for one version of the ledger's ``reference`` stream; a decision made on it names that
-version as a condition, so that an outdated copy can do no harm.
+Kept in the process as an :class:`Edition`, true for one version of the ledger's ``reference`` stream. A decision made
+on an edition names its version as a condition, so that an outdated one can do no harm.
 """
 
 from collections.abc import Iterable
@@ -18,29 +18,38 @@ _MOST_KEPT = 50_000
 
 
 class Reference:
-    """What decisions read beside their claim, at one version. ``generation`` counts how often it was dropped."""
+    """Where decisions get the edition that is kept now."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._version: int | None = None
-        self.generation = 0
+        self._edition: Edition | None = None
+
+    async def edition(self) -> "Edition":
+        """Return the edition kept now; a new one if there is none, or if it has grown too large."""
+        if self._edition is None or self._edition.size > _MOST_KEPT:
+            self._edition = Edition(self._ledger, await self._ledger.version(REFERENCE))
+        return self._edition
+
+    def forget(self) -> None:
+        """Let the next decision begin a new edition."""
+        self._edition = None
+
+
+class Edition:
+    """What decisions read beside their claim, at one version of the ``reference`` stream. It only grows."""
+
+    def __init__(self, ledger: Ledger, version: int) -> None:
+        self._ledger = ledger
+        self.version = version
         self._sources: dict[str, Source] = {}
         self._stories: dict[str, Story] = {}
         self._claims: dict[str, Claim] = {}
         self._view = Sources(self._sources)
 
-    async def version(self) -> int:
-        """Return the version of the ``reference`` stream that everything here is true for."""
-        if self._version is None:
-            self._version = await self._ledger.version(REFERENCE)
-        return self._version
-
-    def forget(self) -> None:
-        """Drop everything, to be read again."""
-        self._version = None
-        self.generation += 1
-        self._sources, self._stories, self._claims = {}, {}, {}
-        self._view = Sources(self._sources)
+    @property
+    def size(self) -> int:
+        """How much is kept."""
+        return len(self._sources) + len(self._stories) + len(self._claims)
 
     async def context(self, claim: Claim, source_ids: Iterable[str]) -> Context:
         """Return the context of a claim, with these sources and all above them as far as they are on record.
@@ -54,16 +63,16 @@ class Reference:
 
     async def sources(self, source_ids: Iterable[str]) -> Sources:
         """Return the sources of these identifiers that are on record, and all above them."""
-        if len(self._sources) + len(self._claims) + len(self._stories) > _MOST_KEPT:
-            self.forget()
-        await self.version()
+        read: dict[str, Source] = {}
         waiting = [source_id for source_id in source_ids if source_id not in self._sources]
         while waiting:
             source_id = waiting.pop()
             event = await self._first(source_id)
             if isinstance(event, catalog.SourceRegistered):
-                self._sources[source_id] = event.source
-                waiting += [upper for upper in event.source.affiliated_to if upper not in self._sources]
+                read[source_id] = event.source
+                above = event.source.affiliated_to
+                waiting += [upper for upper in above if upper not in self._sources and upper not in read]
+        self._sources |= read  # at once: nobody sees a source without those above it
         return self._view
 
     async def _story(self, story_id: str) -> Story:

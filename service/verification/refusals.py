@@ -2,7 +2,12 @@
 
 
 class Refusal(Exception):
-    """A command that records nothing. ``pointer`` (RFC 6901) says which part of the request it is about."""
+    """A command that records nothing.
+
+    ``pointer`` (RFC 6901) says which part of what was proposed it is about; ``proposal`` which of several it was.
+    """
+
+    proposal = 0
 
     def __init__(self, detail: str, pointer: str = "") -> None:
         super().__init__(detail)
@@ -28,6 +33,7 @@ class RuleBroken(Refusal):
 class VersionMismatch(Refusal):
     """The claim is not at the version that the caller decided on."""
 
-    def __init__(self, expected: int, actual: int) -> None:
-        super().__init__(f"the claim is at version {actual}, not {expected}")
+    def __init__(self, expected: frozenset[int], actual: int) -> None:
+        named = " or ".join(map(str, sorted(expected))) or "one of another epoch"
+        super().__init__(f"the claim is at version {actual}, not {named}")
         self.expected, self.actual = expected, actual

@@ -9,8 +9,9 @@ from litestar import Request
 from service.api.http.problems import ApiError
 
 _T = TypeVar("_T")
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
-_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key` in `)?\$(?P<path>.*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
+_NAMED = re.compile(r"^`(?P<name>[a-z_]+)`: (?P<what>.*)$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]+)`$")
 
 
@@ -47,8 +48,12 @@ def located(message: str) -> tuple[str, str]:
     """Split a validation message of msgspec into what is wrong and a JSON Pointer to where."""
     match = _AT.match(message)
     what, path = (match["what"], match["path"] or "") if match else (message, "")
+    path = path.partition("[...]")[0]  # which member of a mapping it is, msgspec does not say
     steps = [step["name"] or step["index"] for step in _STEP.finditer(path)]
-    if field := _FIELD.match(what):
+    if named := _NAMED.match(what):
+        what = named["what"]
+        steps.append(named["name"])
+    elif field := _FIELD.match(what):
         steps.append(field["name"])
     return what, "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 

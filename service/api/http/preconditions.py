@@ -25,18 +25,20 @@ def not_modified(request: Request[Any, Any, Any], tag: str) -> bool:
     return "*" in tags or tag in tags
 
 
-def expected_version(request: Request[Any, Any, Any], ledger: Ledger) -> int | None:
-    """Return the version that If-Match names, or None if it names none.
+def expected_versions(request: Request[Any, Any, Any], ledger: Ledger) -> frozenset[int] | None:
+    """Return the versions that If-Match names, or None if it does not restrict them.
 
-    Raises ``version-mismatch`` (412) for a tag of another epoch, and ``bad-request`` for what is no tag of ours.
+    A tag of another epoch names no version of this one. Raises ``bad-request`` for what is no tag of ours.
     """
     given = request.headers.get("if-match")
     if given is None or given.strip() == "*":
         return None
-    epoch, _, rest = given.strip().strip('"').partition(".")
-    version = rest.partition(".")[0]
-    if not (version.isascii() and version.isdigit()):
-        raise ApiError("bad-request", f"If-Match: {given[:80]} is no ETag of this service")
-    if epoch != ledger.epoch:
-        raise ApiError("version-mismatch", "If-Match names a version of another epoch of the ledger")
-    return int(version)
+    versions = set()
+    for tag in given.split(","):
+        epoch, _, rest = tag.strip().strip('"').partition(".")
+        version = rest.partition(".")[0]
+        if not (version.isascii() and version.isdigit()):
+            raise ApiError("bad-request", f"If-Match: {given[:80]} is no ETag of this service")
+        if epoch == ledger.epoch:
+            versions.add(int(version))
+    return frozenset(versions)

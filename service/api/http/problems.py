@@ -103,6 +103,8 @@ _KIND_OF: dict[type[Exception], str] = {
     MethodNotAllowedException: "method-not-allowed",
 }
 _BY_STATUS = {413: "too-large", 400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "not-found"}
+_PARAMETERS = {"stands": "state"}
+"""Parameters whose Python name is another, because Litestar keeps theirs for itself."""
 _RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -141,11 +143,20 @@ def _read(error: Exception) -> tuple[str, str, tuple[ErrorDetail, ...], dict[str
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
         slug = slug or _BY_STATUS.get(error.status_code, "internal-error")
-        detail = KINDS[slug].title if slug in {"internal-error", "not-found"} else error.detail
-        return slug, detail, (), headers
+        return slug, _detail(slug, error), (), headers
     if isinstance(error, refusals.Refusal) and slug:
         found = (ErrorDetail(error.detail, error.pointer),) if error.pointer else ()
         return slug, error.detail, found, {}
     if slug:
         return slug, str(error), (), {}
     return "internal-error", "the request could not be carried out; the log says why", (), {}
+
+
+def _detail(slug: str, error: HTTPException) -> str:
+    """Return what an error of Litestar's says to a client: of parameters, which one and why."""
+    if slug in {"internal-error", "not-found"}:
+        return KINDS[slug].title
+    if isinstance(error.extra, list) and error.extra:
+        named = [(_PARAMETERS.get(wrong.get("key"), wrong.get("key")), wrong.get("message")) for wrong in error.extra]
+        return "; ".join(f"{name}: {message}" for name, message in named)
+    return error.detail

@@ -72,7 +72,7 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     else:
         raise ApiError("bad-request", f"an Idempotency-Key has 1 to {_LARGEST_KEY} characters, not {len(given)}")
     said = msgspec.json.encode((operation, *content))
-    expected = preconditions.expected_version(request, served(request).ledger)
+    expected = preconditions.expected_versions(request, served(request).ledger)
     return Caller(key_id, command_id, hashlib.sha256(said).hexdigest(), expected)
 
 
@@ -121,7 +121,7 @@ async def listing(
     """Answer with one page of documents in order of registration, and a cursor to the next."""
     here = served(request)
     await wait_for_writes(request, projection)
-    start = here.ledger.position_of(after) if after else 0
+    start = here.ledger.position_of(after) if after is not None else 0
     page = await here.queries.page(projection, filters, after=start, limit=limit)
     next_after = None if page.next_after is None else str(here.ledger.cursor(page.next_after))
     return raw_page(request, "items", page.items, next_after)

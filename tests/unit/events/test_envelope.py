@@ -1,0 +1,227 @@
+"""The envelope: the bytes of an event, which are never encoded again, and the cursor that names a place among them."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from events import catalog
+from events.catalog import Event, Evidence, Pillars, Source, Statement, Story
+from events.envelope import (
+    LARGEST_EVENT,
+    Cursor,
+    Entry,
+    Provenance,
+    encode,
+    stored_size,
+    streams_of,
+    subject_of,
+)
+from events.errors import BadCursor, UnreadableEvent
+from events.identifiers import derived_id
+from events.ledger import Command, Ledger
+from service.verification.policy import STRICT_TWO_SOURCE
+
+STORY, CLAIM, SOURCE, PERSON = (derived_id(kind, "x") for kind in ("story", "claim", "source", "person"))
+STATEMENT, EVIDENCE, ASSESSMENT = (derived_id(kind, "x") for kind in ("statement", "evidence", "assessment"))
+BARE = Provenance(actor="system", command_id="c1", command_hash="ab" * 32)
+FULL = Provenance("key_1", "c2", "cd" * 32, story_id=STORY, correlation_id="cor", causation_id="cau")
+POLICY_NAME = catalog.PolicyName("strict-two-source", 1, "0" * 64)
+
+
+def said(at: str | None, quote: str | None = None) -> Event:
+    """Return a statement said at a moment."""
+    return catalog.StatementRecorded(
+        claim_id=CLAIM,
+        statement_id=STATEMENT,
+        statement=Statement(speaker_id=SOURCE, stance=catalog.Stance.ASSERTS, said_at=at, quote=quote),
+    )
+
+
+EVENTS: dict[str, Event] = {
+    "main": catalog.LedgerCreated(ledger="main", epoch="e", policy=STRICT_TWO_SOURCE),
+    STORY: catalog.StoryOpened(story_id=STORY, story=Story(title="A crash")),
+    SOURCE: catalog.SourceRegistered(source_id=SOURCE, source=Source(name="Tass", kind=catalog.SourceKind.NEWS_AGENCY)),
+}
+ON_A_CLAIM: tuple[Event, ...] = (
+    catalog.ClaimRegistered(claim_id=CLAIM, claim=catalog.Claim(story_id=STORY, text="It fell.")),
+    said("2024"),
+    catalog.EvidenceAdded(
+        claim_id=CLAIM, evidence_id=EVIDENCE, evidence=Evidence(kind="video", bearing="context", description="Snow.")
+    ),
+    catalog.EvidenceAuthenticated(
+        claim_id=CLAIM,
+        evidence_id=EVIDENCE,
+        authentication=catalog.Authentication(method="Seen.", by=PERSON, pillars=Pillars(date="today")),
+    ),
+    catalog.EvidenceAbsenceNoted(claim_id=CLAIM, absence=catalog.Absence()),
+    catalog.AssessmentMade(
+        claim_id=CLAIM,
+        assessment_id=ASSESSMENT,
+        assessment=catalog.Assessment(verdict="verified", rationale="Seen.", by=PERSON),
+    ),
+    catalog.ClaimStateChanged(
+        claim_id=CLAIM,
+        from_=None,
+        to=catalog.State.UNVERIFIED,
+        flags=(),
+        credibility=6,
+        because=catalog.Because(rule="unverified", n=0, nd=0, od=0, reasons={}, excluded={}),
+        policy=POLICY_NAME,
+        engine=1,
+        changed=(),
+    ),
+)
+
+
+def test_every_event_changes_one_thing_and_belongs_to_its_stream() -> None:
+    """An event's subject is what it changes, and its stream is that thing's."""
+    assert {*catalog.CATALOG} == {event.TYPE for event in (*EVENTS.values(), *ON_A_CLAIM)}
+    for subject, event in [*EVENTS.items(), *((CLAIM, event) for event in ON_A_CLAIM)]:
+        assert subject == subject_of(event)
+        assert (("ledger",) if subject == "main" else (subject,)) == streams_of(event)
+
+
+@pytest.mark.parametrize(
+    ("event", "provenance", "expected"),
+    [
+        (
+            said("2024-01-24T08:15Z"),
+            FULL,
+            """specversion id source type subject dataschema time actor storyid commandid commandhash correlationid
+            causationid data sequence recordedtime""",
+        ),
+        (
+            said("2024-01-24"),
+            BARE,
+            "specversion id source type subject dataschema actor commandid commandhash data sequence recordedtime",
+        ),
+    ],
+    ids=["all", "fewest"],
+)
+async def test_members_stand_in_the_order_that_the_format_fixes(
+    ledger: Ledger, event: Event, provenance: Provenance, expected: str
+) -> None:
+    """A stored event has its members in the order of the design, sequence and recordedtime last."""
+    await ledger.append(Command([event], {}, provenance))
+    (entry,) = await ledger.read(after=1)
+    assert expected.split() == list(msgspec.json.decode(entry.raw))
+
+
+async def test_the_envelope_says_what_happened_where_and_by_whom(ledger: Ledger) -> None:
+    """A stored event is a CloudEvents 1.0 object with our extensions."""
+    appended = await ledger.append(Command([said("2024-01-24T08:15Z")], {}, FULL))
+    (entry,) = await ledger.read(after=1)
+    stored = msgspec.json.decode(entry.raw)
+    expected = {
+        "specversion": "1.0",
+        "id": stored["id"],
+        "source": f"/ledgers/{ledger.name}",
+        "type": "statement.recorded",
+        "subject": CLAIM,
+        "dataschema": "urn:onrecord:schema:statement.recorded:1",
+        "time": "2024-01-24T08:15:00Z",
+        "actor": "key_1",
+        "storyid": STORY,
+        "commandid": "c2",
+        "commandhash": "cd" * 32,
+        "correlationid": "cor",
+        "causationid": "cau",
+        "data": {
+            "claim_id": CLAIM,
+            "statement_id": STATEMENT,
+            "statement": {"speaker_id": SOURCE, "stance": "asserts", "said_at": "2024-01-24T08:15Z"},
+        },
+        "sequence": "0000000000000002",
+        "recordedtime": appended.recordedtime,
+    }
+    assert expected == stored
+    assert said("2024-01-24T08:15Z") == entry.event
+    assert 2 == entry.position == entry.envelope.position
+
+
+@pytest.mark.parametrize("at", [None, "2024", "2024-01", "2024-01-24"])
+def test_a_time_less_precise_than_a_minute_is_no_time_of_the_event(at: str | None) -> None:
+    """CloudEvents wants a time to the second: a day, a month or a year stays inside the data only."""
+    assert b'"time"' not in encode("main", said(at), BARE)
+
+
+async def test_the_size_that_is_checked_is_the_size_that_is_stored(ledger: Ledger) -> None:
+    """What an event will take in the store is known to the byte before it is stored, in any script and any order."""
+    events = [said("2024", "ž" * n) for n in (1, 100, 5_000)] + [said("2024-01-24T08:15Z", '"\n\u2028😀')]
+    for n, event in enumerate(events):
+        provenance = Provenance("key_1", f"command {n}", "cd" * 32, STORY)
+        appended = await ledger.append(Command([event], {}, provenance))
+        (entry,) = await ledger.read(after=appended.first - 1)
+        assert stored_size(encode(ledger.name, event, provenance)) == len(entry.raw)
+    assert LARGEST_EVENT == 60 * 1024
+
+
+def altered(change: Callable[[dict[str, object]], None]) -> Entry:
+    """Return the stored form of a statement, changed."""
+    stored = msgspec.json.decode(
+        encode("main", said("2024"), BARE)
+        + b',"sequence":"0000000000000007","recordedtime":"2026-01-01T00:00:00.000000Z"}'
+    )
+    change(stored)
+    return Entry(7, msgspec.json.encode(stored))
+
+
+@pytest.mark.parametrize(
+    ("change", "schema", "why"),
+    [
+        ({"dataschema": "urn:onrecord:schema:statement.sung:1"}, "statement.sung:1", "does not know"),
+        ({"dataschema": "urn:onrecord:schema:statement.recorded:2"}, "statement.recorded:2", "does not know"),
+        ({"data": {"claim_id": CLAIM}}, "statement.recorded:1", "missing required field `statement_id`"),
+        ({"data": []}, "statement.recorded:1", "got `array`"),
+    ],
+    ids=["unknown type", "newer version", "incomplete data", "other data"],
+)
+def test_an_event_that_cannot_be_read_says_which_and_why(change: dict[str, object], schema: str, why: str) -> None:
+    """Reading stops at what this release does not know, and names the position and the schema."""
+    entry = altered(lambda stored: stored.update(change))
+    with pytest.raises(UnreadableEvent, match=why) as raised:
+        _ = entry.event
+    assert raised.value.position == 7
+    assert f"urn:onrecord:schema:{schema}" == raised.value.dataschema
+    assert "event 7" in str(raised.value)
+
+
+def test_an_envelope_with_a_member_of_later_days_is_read() -> None:
+    """An extension attribute that this release does not know does not keep it from reading the event."""
+    entry = altered(lambda stored: stored.update(traceparent="00-1"))
+    assert said("2024") == entry.event
+
+
+@pytest.mark.parametrize("text", ["e.0", "3jk9m2c7q8w5x.17", "e.9999999999999999"])
+def test_a_cursor_reads_back_as_it_was_written(text: str) -> None:
+    """A cursor is epoch and position, and is written the same way again."""
+    cursor = Cursor.parse(text)
+    assert text == str(cursor)
+    assert (text.partition(".")[0], int(text.partition(".")[2])) == cursor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "e",
+        "e.",
+        ".5",
+        "e.-1",
+        "e.+1",
+        "e.1.5",
+        "e.x",
+        "e. 1",
+        "e.1 ",
+        "e.1\n",
+        "e.1e3",
+        "e.٣",
+        "e." + "1" * 17,
+    ],
+)
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    """Nothing is guessed from a malformed cursor, least of all "from the beginning"."""
+    with pytest.raises(BadCursor):
+        Cursor.parse(text)

@@ -1,0 +1,304 @@
+"""Decide: what is refused and why, and when a claim's new state is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from events import catalog
+from events.catalog import ClaimStateChanged, Event, Policy
+from events.identifiers import derived_id
+from service.verification import decide
+from service.verification.policy import ENGINE, STRICT_TWO_SOURCE, name_of
+from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, RuleBroken, UnknownReference
+from service.verification.sources import Sources
+
+if TYPE_CHECKING:
+    from tests.unit.verification.conftest import Case
+
+NOW = 1_800_000_000_000_000
+
+
+def decided(case: Case, *proposed: Event, policy: Policy = STRICT_TWO_SOURCE) -> tuple[Event, ...]:
+    """Return what becomes of events proposed on the case's claim."""
+    return decide.on_claim(proposed, case.facts, case.context, policy, NOW)
+
+
+def settle(case: Case, *proposed: Event, policy: Policy = STRICT_TWO_SOURCE) -> ClaimStateChanged | None:
+    """Record events with the state change that follows from them, and return that, if there is one."""
+    events = decided(case, *proposed, policy=policy)
+    for event in events:
+        case.record(event)
+    return events[-1] if isinstance(events[-1], ClaimStateChanged) else None
+
+
+def evidence(case: Case, **said: Any) -> Event:
+    """Return a new piece of evidence."""
+    content = {"kind": "video", "bearing": "supports", "description": "d"} | said
+    return catalog.EvidenceAdded(
+        claim_id=case.claim_id,
+        evidence_id=case.id_of("evidence", "new"),
+        evidence=msgspec.convert(content, catalog.Evidence),
+    )
+
+
+def authentication(case: Case, name: str) -> Event:
+    """Return the authentication of a piece of evidence."""
+    return catalog.EvidenceAuthenticated(
+        claim_id=case.claim_id,
+        evidence_id=case.id_of("evidence", name),
+        authentication=catalog.Authentication(method="m", by=case.id_of("person", "p")),
+    )
+
+
+def absence(case: Case, **said: str) -> Event:
+    """Return a note that no evidence was offered."""
+    return catalog.EvidenceAbsenceNoted(claim_id=case.claim_id, absence=msgspec.convert(said, catalog.Absence))
+
+
+def again(case: Case) -> Event:
+    """Return the last event on record."""
+    return case.happened[-1].event
+
+
+REFUSED: list[tuple[str, Callable[[Case], Event], type[Refusal], str]] = [
+    ("claim twice", lambda case: case.happened[0].event, AlreadyRecorded, ""),
+    ("unknown speaker", lambda case: case.statement("nobody"), UnknownReference, "/speaker_id"),
+    ("unknown publisher", lambda c: c.statement("witness", publisher="nobody"), UnknownReference, "/publisher_id"),
+    (
+        "unknown relay",
+        lambda c: c.statement("witness", relay_ids=[c.id_of("source", name) for name in ("agency", "nobody")]),
+        UnknownReference,
+        "/relay_ids/1",
+    ),
+    (
+        "rests on unknown source",
+        lambda case: case.statement("witness", rests_on=["source:agency", "evidence:film", "source:nobody"]),
+        UnknownReference,
+        "/rests_on/2",
+    ),
+    (
+        "rests on unknown evidence",
+        lambda case: case.statement("witness", rests_on=["evidence:nothing"]),
+        UnknownReference,
+        "/rests_on/0",
+    ),
+    ("repeats nothing", lambda case: case.statement("outlet", repeats="nothing"), UnknownReference, "/repeats"),
+    ("repeats a repeat", lambda case: case.statement("outlet", repeats="repeated"), RuleBroken, "/repeats"),
+    ("statement twice", lambda case: case.statement("witness", name="said"), AlreadyRecorded, ""),
+    (
+        "unknown supplier",
+        lambda case: evidence(case, supplied_by=case.id_of("source", "nobody")),
+        UnknownReference,
+        "/supplied_by",
+    ),
+    (
+        "derived from nothing",
+        lambda case: evidence(case, derived_from=case.id_of("evidence", "nothing")),
+        UnknownReference,
+        "/derived_from",
+    ),
+    ("evidence twice", lambda case: case.happened[3].event, AlreadyRecorded, ""),
+    ("authenticate nothing", lambda case: authentication(case, "nothing"), NotOnRecord, ""),
+    ("authenticate twice", lambda case: authentication(case, "proof"), AlreadyRecorded, ""),
+    (
+        "absence by nobody",
+        lambda case: absence(case, source_id=case.id_of("source", "nobody")),
+        UnknownReference,
+        "/source_id",
+    ),
+    (
+        "absence noted by nobody",
+        lambda case: absence(case, publisher_id=case.id_of("source", "nobody")),
+        UnknownReference,
+        "/publisher_id",
+    ),
+    ("absence twice", absence, AlreadyRecorded, ""),
+    ("assessment twice", again, AlreadyRecorded, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("propose", "refusal", "pointer"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
+def test_what_is_refused_says_why_and_where(
+    case: Case, propose: Callable[[Case], Event], refusal: type[Refusal], pointer: str
+) -> None:
+    """A refusal has its type, points to the part of the request that it is about, and names it."""
+    case.says("witness", name="said")
+    case.says("outlet", repeats="said", name="repeated")
+    case.evidence(name="film")
+    case.evidence(name="proof", authentic=True)
+    case.absence()
+    case.assess()
+    with pytest.raises(Refusal) as refused:
+        decided(case, propose(case))
+    assert (refusal, pointer) == (type(refused.value), refused.value.pointer)
+    assert refused.value.detail
+
+
+CLAIMS: list[tuple[dict[str, Any], type[Refusal], str]] = [
+    ({"serves": ["red", "green"]}, RuleBroken, "/serves/1"),
+    ({"harms": ["green"]}, RuleBroken, "/harms/0"),
+    ({"declared_by": "nobody"}, UnknownReference, "/declared_by"),
+    ({"sum_of": [("c2", "killed")]}, RuleBroken, "/sum_of"),
+    ({"sum_of": [("c2", "killed")], "figures": 2}, RuleBroken, "/sum_of"),
+]
+
+
+@pytest.mark.parametrize(("said", "refusal", "pointer"), CLAIMS)
+def test_a_claim_that_breaks_a_rule_is_refused(
+    new_case: type[Case], said: dict[str, Any], refusal: type[Refusal], pointer: str
+) -> None:
+    """A claim serves and harms parties of its story, is declared by a known source, and a sum has one figure."""
+    said["quantities"] = [{"measure": f"m{n}", "value": n} for n in range(said.pop("figures", 0))]
+    terms = [{"claim_id": new_case.id_of("claim", name), "measure": m} for name, m in said.get("sum_of", ())]
+    case = new_case(**said | {"sum_of": terms})
+    with pytest.raises(Refusal) as refused:
+        decide.on_claim([case.happened[0].event], None, case.context, STRICT_TWO_SOURCE, NOW)
+    assert (refusal, pointer) == (type(refused.value), refused.value.pointer)
+
+
+def test_nothing_is_recorded_on_a_claim_that_is_not_there(case: Case) -> None:
+    """Whatever is proposed first on an unknown claim is refused."""
+    for event in (case.statement("witness"), evidence(case), authentication(case, "x"), absence(case)):
+        with pytest.raises(NotOnRecord):
+            decide.on_claim([event], None, case.context, STRICT_TWO_SOURCE, NOW)
+
+
+def test_nobody_proposes_a_state(case: Case) -> None:
+    """A state follows from what is recorded; no command may set it."""
+    changed = settle(case, case.statement("witness"))
+    assert changed is not None
+    with pytest.raises(TypeError):
+        decided(case, changed)
+
+
+@pytest.mark.parametrize(
+    ("allies", "names"),
+    [({"red": ["red"]}, "red"), ({"red": ["blue", "green"]}, "green"), ({"far": ["green"]}, "green")],
+)
+def test_a_story_with_impossible_allies_is_refused(allies: dict[str, list[str]], names: str) -> None:
+    """A party sides with other parties of the story; who sides with them need not be one."""
+    said = {"title": "t", "parties": ["red", "blue"]}
+    story_id = derived_id("story", "s")
+    with pytest.raises(RuleBroken, match=names) as refused:
+        decide.on_story(
+            catalog.StoryOpened(story_id=story_id, story=msgspec.convert(said | {"allies": allies}, catalog.Story))
+        )
+    assert f"/allies/{next(iter(allies))}" == refused.value.pointer
+    fine = msgspec.convert(said | {"allies": {"far": ["red"], "red": ["blue"]}}, catalog.Story)
+    opened = catalog.StoryOpened(story_id=story_id, story=fine)
+    assert (opened,) == decide.on_story(opened)
+
+
+def test_a_source_answers_to_known_sources_only(case: Case) -> None:
+    """An affiliation to a source that is not on record is refused."""
+    known, unknown = case.id_of("source", "red-gov"), case.id_of("source", "nobody")
+
+    def registered(*upper: str) -> catalog.SourceRegistered:
+        source = catalog.Source(name="x", kind=catalog.SourceKind.PERSON, affiliated_to=upper)
+        return catalog.SourceRegistered(source_id=case.id_of("source", "x"), source=source)
+
+    assert (registered(known),) == decide.on_source(registered(known), case.context.sources)
+    with pytest.raises(UnknownReference, match=unknown) as refused:
+        decide.on_source(registered(known, unknown), case.context.sources)
+    assert refused.value.pointer == "/affiliated_to/1"
+    with pytest.raises(UnknownReference):
+        decide.on_source(registered(known), Sources({}))
+
+
+EVERYTHING = ("state", "flags", "credibility", "n", "nd", "od", "policy")
+
+
+def test_a_state_is_recorded_with_the_claim_and_then_whenever_it_differs(new_case: type[Case]) -> None:
+    """Each state change says from where to where, and exactly which parts differ."""
+    case = new_case()
+    registered = case.happened.pop().event
+    first = decide.on_claim([registered], None, case.context, STRICT_TWO_SOURCE, NOW)
+    assert [event.TYPE for event in first] == [registered.TYPE, "claim.state_changed"]
+    for event in first:
+        case.record(event)
+    changes = [
+        first[-1],
+        settle(case, case.statement("red-gov")),
+        settle(case, case.statement("red-mod", evidence_offered="described")),
+        settle(case, case.statement("witness")),
+        settle(case, case.statement("neighbour", "denies")),
+        settle(case, case.statement("blue-gov", "denies")),
+        settle(case, case.statement("institute", "denies"), policy=Policy(name="strict-two-source", version=2)),
+    ]
+    told = [(it.from_, it.to.value, it.changed) for it in changes if isinstance(it, ClaimStateChanged)]
+    assert told == [
+        (None, "unverified", EVERYTHING),
+        ("unverified", "unverified", ("flags", "n")),
+        ("unverified", "unverified", ("flags",)),
+        ("unverified", "corroborated", ("state", "flags", "credibility", "n", "nd")),
+        ("corroborated", "contested", ("state", "credibility", "od")),
+        ("contested", "contested", ("od", "policy")),
+    ]
+
+
+def test_nothing_is_recorded_beside_a_statement_that_changes_no_verdict(case: Case) -> None:
+    """A comment, a repetition or one more voice of the same side leaves the recorded state as it is."""
+    assert settle(case, case.statement("red-gov", name="said")) is not None
+    for said in (
+        case.statement("witness", "comments"),
+        case.statement("outlet", repeats="said"),
+        case.statement("red-gov", said_at="2001"),
+        case.statement("red-mod", "confirms"),
+    ):
+        assert (said,) == decided(case, said)
+
+
+def test_a_state_change_names_the_policy_and_the_engine(case: Case) -> None:
+    """A recorded verdict can be traced to the policy and the code that gave it."""
+    changed = settle(case, case.statement("witness"))
+    assert changed is not None
+    assert (name_of(STRICT_TWO_SOURCE), ENGINE, case.claim_id) == (changed.policy, changed.engine, changed.claim_id)
+    verdict = case.verdict()
+    assert (verdict.state, verdict.flags, verdict.because) == (changed.to, changed.flags, changed.because)
+
+
+def test_a_state_change_on_hundreds_of_statements_stays_small_and_counts_all(case: Case) -> None:
+    """However much was said, a state change has at most 8 KiB: it names fewer, and its totals stay."""
+    for n in range(200):
+        for kind, stance in enumerate(("asserts", "partially_confirms", "denies", "partially_denies")):
+            case.source(f"person-{n}-{kind}", kind="person", reliability="E" if n % 2 else None)
+            case.says(f"person-{n}-{kind}", stance)
+            case.says(f"person-{n}-{kind}", stance)
+        case.says("somebody", publisher=f"outlet-{n}")
+        case.says("outlet", repeats="said-2")
+        case.evidence(authentic=True)
+        case.evidence("refutes", authentic=True)
+    changed = settle(case, case.statement("witness", "denies"))
+    assert changed is not None
+    assert len(msgspec.json.encode(changed)) <= 8 * 1024
+    totals = {reason: told.total for reason, told in (changed.because.reasons | changed.because.excluded).items()}
+    assert totals == {
+        "full_support": 400,
+        "partial_support": 200,
+        "denial": 201,
+        "partial_denial": 200,
+        "supporting_evidence": 200,
+        "refuting_evidence": 200,
+        "repeats": 200,
+        "superseded": 800,
+        "unattributed": 200,
+        "grade_excluded": 400,
+    }
+    assert all(told.ids for told in changed.because.reasons.values())
+
+
+def test_events_of_one_command_are_seen_in_their_order(case: Case) -> None:
+    """A later event of a command may name what an earlier one of it records."""
+    shown = evidence(case)
+    said = case.statement("witness", rests_on=["evidence:new"])
+    assert [shown, said] == list(decided(case, shown, said))[:2]
+    with pytest.raises(UnknownReference):
+        decided(case, said, shown)
+    with pytest.raises(AlreadyRecorded):
+        decided(case, shown, shown)
