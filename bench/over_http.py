@@ -25,7 +25,9 @@ from service.auth.keys import ensure_bootstrap_key
 from service.settings import Settings
 from service.verification.commands import Caller
 
-_CLAIMS = 400
+_CLAIMS = 3_000
+"""So many that each gets some five statements: the Il-76 story has two to a claim."""
+_TOGETHER = 100
 _SOURCES = 40
 _SECONDS = 3.0
 _REPLAYED = 20_000
@@ -151,6 +153,11 @@ async def _filled(store: Store) -> tuple[list[str], list[str]]:
     def caller() -> Caller:
         return Caller("system", new_id("key"), "00" * 32)
 
+    async def register(n: int, claim_id: str) -> None:
+        text = f"Claim number {n} of the bench."
+        claim = catalog.Claim(story_id=story_id, text=text, serves=("north",), harms=("south",))
+        await recorder.on_claim([catalog.ClaimRegistered(claim_id=claim_id, claim=claim)], caller())
+
     story_id = new_id("story")
     story = catalog.Story(title="A bench story", parties=("north", "south"))
     await recorder.open_story(catalog.StoryOpened(story_id=story_id, story=story), caller())
@@ -160,11 +167,8 @@ async def _filled(store: Store) -> tuple[list[str], list[str]]:
             name=f"Source {n}", kind=catalog.SourceKind.OFFICIAL, parties=(("north", "south")[n % 2],)
         )
         await recorder.register_source(catalog.SourceRegistered(source_id=source_id, source=source), caller())
-    for n, claim_id in enumerate(claims):
-        claim = catalog.Claim(
-            story_id=story_id, text=f"Claim number {n} of the bench.", serves=("north",), harms=("south",)
-        )
-        await recorder.on_claim([catalog.ClaimRegistered(claim_id=claim_id, claim=claim)], caller())
+    for begin in range(0, _CLAIMS, _TOGETHER):
+        await asyncio.gather(*(register(n, claims[n]) for n in range(begin, begin + _TOGETHER)))
     return claims, sources
 
 

@@ -136,6 +136,10 @@ def _check_moments(**named: str | None) -> None:
                 raise ValueError(f"`{name}`: {value} is in no calendar: {error}") from error
 
 
+_LEAST: dict[str, float] = {"at_most": 0, "fewer_than": 5e-324}
+"""Below which value a qualifier leaves no number: at most and fewer than begin at 0."""
+
+
 class Quantity(Part, frozen=True):
     """A figure: ``value`` with a qualifier, or ``low`` to ``high`` for a range, of one measure in one unit."""
 
@@ -156,6 +160,8 @@ class Quantity(Part, frozen=True):
                 raise ValueError("a range's low is at most its high")
         elif self.value is None or self.low is not None or self.high is not None:
             raise ValueError("a figure has a value, and no low or high unless its qualifier is range")
+        elif self.value < _LEAST.get(self.qualifier, self.value):
+            raise ValueError(f"no number is {self.qualifier.replace('_', ' ')} {self.value}: such figures begin at 0")
 
 
 class Summand(Part, frozen=True):

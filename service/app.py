@@ -14,7 +14,7 @@ from service.api import claims, feed, operate, sources, stories
 from service.api.description import described
 from service.api.http import problems
 from service.api.http.door import Door
-from service.api.http.served import Served
+from service.api.http.served import Running, Served
 from service.auth.keys import Keys
 from service.projections.queries import Queries
 from service.settings import Settings
@@ -39,22 +39,23 @@ def create_app(settings: Settings) -> Litestar:
     At start it raises ``StoreUnusable`` or ``StoreUnavailable`` when it should not run on that store; at the end it
     waits for the appends under way.
     """
+    running = Running()
 
     @asynccontextmanager
-    async def on_store(app: Litestar) -> AsyncIterator[None]:
+    async def on_store(_: Litestar) -> AsyncIterator[None]:
         store = events.store.connect(settings.store_url)
         try:
             await events.store.check(store, allow_lossy=settings.allow_lossy_store)
-            app.state.served = await open_served(store, settings.ledger)
-            app.state.api_keys = Keys(store)
+            running.served = await open_served(store, settings.ledger)
+            running.keys = Keys(store)
             yield
-            await app.state.served.ledger.drain()
+            await running.served.ledger.drain()
         finally:
             await store.aclose()
 
     app = Litestar(
         route_handlers=[*stories.ROUTES, *sources.ROUTES, *claims.ROUTES, *feed.ROUTES, *operate.ROUTES],
-        middleware=[Door()],
+        middleware=[Door(running)],
         exception_handlers={Exception: problems.answer},
         request_max_body_size=LARGEST_EVENT,
         lifespan=[on_store],
@@ -69,5 +70,6 @@ def create_app(settings: Settings) -> Litestar:
         ),
         logging_config=None,
     )
+    app.state.running = running
     app.state.openapi = described(app)
     return app

@@ -5,11 +5,11 @@ from typing import Annotated
 import msgspec
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
-from litestar.response.base import ASGIResponse
 
 from events import catalog
 from events.catalog import Absence, Assessment, Authentication, Claim, Event, Evidence, Flag, State, Statement
 from events.identifiers import new_id
+from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.served import (
     ApiRequest,
@@ -37,7 +37,7 @@ class NewClaim(Claim, frozen=True):
 
 
 @post(_WHERE, operation_id="registerClaim", summary="Register a claim", opt={"body": NewClaim, "answer": Receipt})
-async def register_claim(request: ApiRequest) -> ASGIResponse:
+async def register_claim(request: ApiRequest) -> Answer:
     """Register one checkable proposition in your own words, with what was first said on it if you like."""
     new = await body(request, NewClaim)
     claim = Claim(**{name: getattr(new, name) for name in Claim.__struct_fields__})
@@ -63,7 +63,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     source: FromQuery[str | None] = None,
     after: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
-) -> ASGIResponse:
+) -> Answer:
     """List claims in the order in which they were registered.
 
     Filters narrow the list together; `flag` may be given several times. A page may be short and still have a
@@ -77,7 +77,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
 
 
 @get(_CLAIM, operation_id="getClaim", summary="Read a claim", opt={"answer": ClaimWithStatements})
-async def get_claim(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
+async def get_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Read where a claim stands and why, with the newest of its statements."""
     return await document(request, CLAIMS, claim_id, listed="statements")
 
@@ -85,7 +85,7 @@ async def get_claim(request: ApiRequest, claim_id: FromPath[str]) -> ASGIRespons
 @get(f"{_CLAIM}/history", operation_id="getClaimHistory", summary="Read a claim's events", opt={"events": True})
 async def get_claim_history(
     request: ApiRequest, claim_id: FromPath[str], after: FromQuery[str | None] = None, limit: FromQuery[int] = 50
-) -> ASGIResponse:
+) -> Answer:
     """Read every event of a claim, as it was recorded."""
     ledger = served(request).ledger
     limit = page_size(limit)
@@ -108,7 +108,7 @@ async def get_claim_history(
     summary="Record a statement",
     opt={"body": Statement, "answer": Receipt},
 )
-async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
+async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record that a source took a stance on a claim."""
     said = await body(request, Statement)
     proposed = catalog.StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said)
@@ -118,7 +118,7 @@ async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> ASGI
 @post(
     f"{_CLAIM}/evidence", operation_id="addEvidence", summary="Add evidence", opt={"body": Evidence, "answer": Receipt}
 )
-async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
+async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Add a thing that bears on a claim, unexamined."""
     added = await body(request, Evidence)
     proposed = catalog.EvidenceAdded(claim_id=claim_id, evidence_id=new_id("evidence"), evidence=added)
@@ -131,7 +131,7 @@ async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResp
     summary="Note that no evidence was offered",
     opt={"body": Absence, "answer": Receipt},
 )
-async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
+async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Note that no evidence was offered for a claim: by whom, as noted where."""
     noted = await body(request, Absence)
     proposed = catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=noted)
@@ -144,7 +144,7 @@ async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResp
     summary="Assess a claim",
     opt={"body": Assessment, "answer": Receipt},
 )
-async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> ASGIResponse:
+async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record the desk's own judgement of a claim, by a named person, with a rationale. The latest stands."""
     made = await body(request, Assessment)
     proposed = catalog.AssessmentMade(claim_id=claim_id, assessment_id=new_id("assessment"), assessment=made)
@@ -157,7 +157,7 @@ async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> ASGIR
     summary="Authenticate evidence",
     opt={"body": Authentication, "answer": Receipt},
 )
-async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> ASGIResponse:
+async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Answer:
     """Record that the desk found a piece of evidence authentic: how, and who did."""
     found = await body(request, Authentication)
     claim_id = await _claim_of(request, evidence_id)
@@ -167,7 +167,7 @@ async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str])
 
 async def _on_claim(  # noqa: PLR0913 - what every recording on a claim has
     request: ApiRequest, operation: str, target: str, content: object, proposed: Event, thing: str
-) -> ASGIResponse:
+) -> Answer:
     outcome = await served(request).recorder.on_claim([proposed], caller(request, operation, target, content))
     return created(request, outcome, thing, CLAIMS, _WHERE)
 

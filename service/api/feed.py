@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 from litestar import get
 from litestar.params import FromQuery
-from litestar.response.base import ASGIResponse
 from litestar.response.streaming import ASGIStreamingResponse
+from litestar.types import ASGIApp
 
 from events.ledger import Ledger
+from service.api.http.problems import ApiError
 from service.api.http.served import READ_AFTER, ApiRequest, page_size, raw_page, served
 
 NDJSON = "application/x-ndjson"
@@ -17,7 +18,7 @@ _CHUNK = 1000
 @get("/v1/events", operation_id="readEvents", summary="Read the log", opt={"events": True, "ndjson": True})
 async def read_events(
     request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int | None] = None
-) -> ASGIResponse:
+) -> ASGIApp:
     """Read events after a cursor, in order, as the bytes that the ledger holds.
 
     With `Accept: application/x-ndjson`: all of them up to the present end (or `limit`), one a line. Otherwise one
@@ -27,7 +28,10 @@ async def read_events(
     start = ledger.position_of(after) if after is not None else 0
     if request.accept.best_match(["application/json", NDJSON], "application/json") == NDJSON:
         end = (await ledger.head()).position
-        end = end if limit is None else min(end, start + max(limit, 0))
+        if limit is not None:
+            if limit < 0:
+                raise ApiError("bad-request", f"limit is at least 0, not {limit}")
+            end = min(end, start + limit)
         headers = {READ_AFTER: str(ledger.cursor(max(start, end)))}
         return ASGIStreamingResponse(iterator=_lines(ledger, start, end), media_type=NDJSON, headers=headers)
     size = page_size(50 if limit is None else limit)

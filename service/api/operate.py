@@ -1,12 +1,13 @@
 """For those who run it: is it alive, is it ready, what does it speak, and what does a problem mean."""
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import get
 from litestar.params import FromPath
 
 from events.errors import LedgerError
+from service.api.http.answer import JSON, Answer
 from service.api.http.problems import KINDS, ApiError
-from service.api.http.served import Served
+from service.api.http.served import ApiRequest, Running
 from service.projections.catalog import PROJECTIONS
 
 _LARGEST_LAG = 10_000
@@ -30,15 +31,16 @@ class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
     opt={"public": True, "text": True},
     sync_to_thread=False,
 )
-def is_alive() -> Response[bytes]:
+def is_alive() -> Answer:
     """Answer, and touch nothing."""
-    return Response(b"alive\n", media_type="text/plain")
+    return Answer(b"alive\n", media_type="text/plain")
 
 
 @get("/readyz", operation_id="isReady", summary="Is the service ready?", opt={"public": True, "answer": Readiness})
-async def is_ready(request: Request) -> Response[bytes]:  # type: ignore[type-arg]  # Litestar's three variables
+async def is_ready(request: ApiRequest) -> Answer:
     """Answer 200 when the store answers and the projections keep up, else 503 with what is amiss."""
-    here: Served = request.app.state.served
+    running: Running = request.app.state.running
+    here = running.served
     try:
         head = (await here.ledger.head()).position
         places = await here.queries.places(PROJECTIONS)
@@ -56,12 +58,12 @@ async def is_ready(request: Request) -> Response[bytes]:  # type: ignore[type-ar
     opt={"public": True, "text": True},
     sync_to_thread=False,
 )
-def read_problem(slug: FromPath[str]) -> Response[bytes]:
+def read_problem(slug: FromPath[str]) -> Answer:
     """Say what a problem `type` means and what to do about it."""
     kind = KINDS.get(slug)
     if kind is None:
         raise ApiError("not-found", f"there is no problem {slug[:80]}")
-    return Response(f"{kind.title} ({kind.status})\n\n{kind.advice}\n".encode(), media_type="text/plain")
+    return Answer(f"{kind.title} ({kind.status})\n\n{kind.advice}\n".encode(), media_type="text/plain")
 
 
 @get(
@@ -72,16 +74,16 @@ def read_problem(slug: FromPath[str]) -> Response[bytes]:
     include_in_schema=False,
     sync_to_thread=False,
 )
-def read_openapi(request: Request) -> Response[bytes]:  # type: ignore[type-arg]  # Litestar's three variables
+def read_openapi(request: ApiRequest) -> Answer:
     """Return the OpenAPI description of this service."""
-    return Response(request.app.state.openapi, media_type="application/json")
+    return Answer(request.app.state.openapi, media_type=JSON)
 
 
-def _readiness(state: Readiness) -> Response[bytes]:
-    return Response(
+def _readiness(state: Readiness) -> Answer:
+    return Answer(
         msgspec.json.encode(state),
-        status_code=200 if state.ready else 503,
-        media_type="application/json",
+        status=200 if state.ready else 503,
+        media_type=JSON,
         headers={"Cache-Control": "no-store"},
     )
 

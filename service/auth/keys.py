@@ -66,26 +66,39 @@ async def ensure_bootstrap_key(store: Store, ledger: str, path: Path, *, replace
     place, and the old one opens nothing any more.
     """
     if path.exists():
-        await _store_key(store, path.read_text().strip(), ledger)
+        token = path.read_text().strip()
+        await _store_key(store, token, ledger)
+        await _be_bootstrap(store, token)
         return True
     if not replace and await store.get(keys.BOOTSTRAP):
         return False
-    token = f"{_PREFIX}{new_id('key').removeprefix('key_')}.{secrets.token_urlsafe(32)}"
+    token = await new_key(store, ledger)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(token + "\n")
-    await _store_key(store, token, ledger)
+    await _be_bootstrap(store, token)
     return True
+
+
+async def new_key(store: Store, ledger: str) -> str:
+    """Make a key that opens a ledger, and return it; nobody can learn it again."""
+    token = f"{_PREFIX}{new_id('key').removeprefix('key_')}.{secrets.token_urlsafe(32)}"
+    await _store_key(store, token, ledger)
+    return token
 
 
 async def _store_key(store: Store, token: str, ledger: str) -> None:
     key_id, _, secret = token.removeprefix(_PREFIX).partition(".")
-    former = await store.getset(keys.BOOTSTRAP, key_id)
+    await store.hset(keys.api_key(key_id), mapping={"sha256": _sha256(secret), "ledger": ledger})
+
+
+async def _be_bootstrap(store: Store, token: str) -> None:
+    """Let a key be the bootstrap key; the one before it opens nothing any more."""
+    key_id = token.removeprefix(_PREFIX).partition(".")[0]
+    former = await store.set(keys.BOOTSTRAP, key_id, get=True)
     if former and former.decode() != key_id:
         await store.delete(keys.api_key(former.decode()))
-    fields = {"sha256": _sha256(secret), "ledger": ledger}
-    await store.hset(keys.api_key(key_id), mapping=fields)
 
 
 def _sha256(secret: str) -> bytes:

@@ -27,14 +27,14 @@ def on_claim(
 
     Raises ``NotOnRecord``, ``UnknownReference``, ``AlreadyRecorded`` or ``RuleBroken``.
     """
+    at = max(now, facts.recorded_at + 1) if facts else now  # what one command records has one time
     for n, event in enumerate(proposed):
         try:
             _check(event, facts, context)
         except Refusal as refusal:
             refusal.proposal = n
             raise
-        position, at = (facts.position + 1, max(now, facts.recorded_at + 1)) if facts else (1, now)
-        facts = fold(facts, [Happened(event, position, at)])
+        facts = fold(facts, [Happened(event, facts.position + 1 if facts else 1, at)])
     assert facts is not None, "a command proposes at least one event"  # noqa: S101 - a caller's mistake, not a user's
     changed = state_change(facts, evaluate(facts, context, policy), policy)
     return (*proposed, changed) if changed else tuple(proposed)

@@ -55,13 +55,14 @@ def comparable(one: Quantity, other: Quantity) -> bool:
 
 
 def entailed(claimed: Sequence[Quantity], stated: Sequence[Quantity], about_tolerance: float) -> bool:
-    """Whether for every figure of a claim the statement gives one that entails it."""
-    return not claimed or all(
-        any(
-            comparable(figure, own) and range_of(own, about_tolerance).within(range_of(figure, about_tolerance))
-            for own in stated
-        )
-        for figure in claimed
+    """Whether for every figure of a claim the statement gives one, and none that does not entail it."""
+    return all(_entailed(figure, stated, about_tolerance) for figure in claimed)
+
+
+def _entailed(figure: Quantity, stated: Sequence[Quantity], about_tolerance: float) -> bool:
+    given = [own for own in stated if comparable(figure, own)]
+    return bool(given) and all(
+        range_of(own, about_tolerance).within(range_of(figure, about_tolerance)) for own in given
     )
 
 

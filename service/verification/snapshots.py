@@ -5,6 +5,7 @@ and ignores it if another version of the code folded it. The ledger alone says w
 """
 
 import msgspec
+from redis.exceptions import RedisError
 
 from events.errors import StoreUnavailable
 from events.ledger import Ledger, answering
@@ -33,21 +34,21 @@ class Snapshots:
             return None
         try:
             facts = _decode(raw)
-        except msgspec.ValidationError:
+        except msgspec.MsgspecError:
             return None
         return facts if facts.fold == FOLD else None
 
     async def write_if_due(self, facts: Facts, since: int) -> bool:
         """Write a snapshot if the claim has grown enough since version ``since``, and return whether it was written.
 
-        A store that is away is no reason to fail: what was to be recorded is recorded.
+        A store that is away or full is no reason to fail: what was to be recorded is recorded.
         """
         if facts.version < max(SHORTEST, since * _GROWTH):
             return False
         try:
             with answering():
                 await self._store.set(self._key(facts.claim_id), _encode(facts), ex=_KEPT_SECONDS)
-        except StoreUnavailable:
+        except (StoreUnavailable, RedisError):
             return False
         return True
 

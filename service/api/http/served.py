@@ -2,20 +2,20 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request
-from litestar.response.base import ASGIResponse
 from msgspec import Struct
 from uuid_utils import uuid7
 
 from events.envelope import subject_of
 from events.ledger import Ledger
 from service.api.http import preconditions
+from service.api.http.answer import Answer
 from service.api.http.problems import ApiError
-from service.auth.keys import Key
+from service.auth.keys import Key, Keys
 from service.projections.catalog import Membership, Projection
 from service.projections.queries import Queries
 from service.verification.commands import Caller, Outcome, Recorder
@@ -25,8 +25,6 @@ READ_AFTER = "Onrecord-After"
 _LARGEST_KEY = 255
 _LARGEST_PAGE = 200
 
-ApiRequest = Request[Any, Key, Any]
-
 
 class Served(Struct, frozen=True):
     """One ledger as the API serves it."""
@@ -34,6 +32,23 @@ class Served(Struct, frozen=True):
     ledger: Ledger
     recorder: Recorder
     queries: Queries
+
+
+class Visit(Struct, frozen=True):
+    """Who asks, and the ledger that their key opens."""
+
+    key: Key
+    served: Served
+
+
+class Running:
+    """What the application has while it runs: the ledger it serves, and the keys it knows."""
+
+    served: Served
+    keys: Keys
+
+
+ApiRequest: TypeAlias = Request[Any, Visit, Any]
 
 
 class RecordedEvent(Struct, frozen=True):
@@ -55,7 +70,7 @@ class Receipt(Struct, frozen=True):
 
 def served(request: ApiRequest) -> Served:
     """Return the ledger that the request's key opens."""
-    return request.app.state.served  # type: ignore[no-any-return]  # set once, in service.app
+    return request.auth.served
 
 
 def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
@@ -64,7 +79,7 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     Without that header the request is its own command, and sending it again records again.
     """
     given = request.headers.get("idempotency-key")
-    key_id = request.auth.id
+    key_id = request.auth.key.id
     if given is None:
         command_id = uuid7().hex
     elif 1 <= len(given) <= _LARGEST_KEY:
@@ -76,7 +91,7 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     return Caller(key_id, command_id, hashlib.sha256(said).hexdigest(), expected)
 
 
-def created(request: ApiRequest, outcome: Outcome, thing: str, projection: Projection, location: str) -> ASGIResponse:
+def created(request: ApiRequest, outcome: Outcome, thing: str, projection: Projection, location: str) -> Answer:
     """Answer a write with 201: where the new thing is, its ETag, and the token by which reads will see it.
 
     ``thing`` names the member of the first event's data that is the new thing's identifier. A repeated request gets
@@ -96,12 +111,10 @@ def created(request: ApiRequest, outcome: Outcome, thing: str, projection: Proje
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
-    return ASGIResponse(
-        body=msgspec.json.encode(receipt), status_code=201, media_type="application/json", headers=headers
-    )
+    return Answer(body=msgspec.json.encode(receipt), status=201, headers=headers)
 
 
-async def document(request: ApiRequest, projection: Projection, document_id: str, *, listed: str = "") -> ASGIResponse:
+async def document(request: ApiRequest, projection: Projection, document_id: str, *, listed: str = "") -> Answer:
     """Answer with a document as it is stored, or 304 if the caller has it. Raises ``not-found`` (404)."""
     here = served(request)
     await wait_for_writes(request, projection)
@@ -111,13 +124,13 @@ async def document(request: ApiRequest, projection: Projection, document_id: str
     tag = preconditions.etag(here.ledger, found.version, found.generation)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if preconditions.not_modified(request, tag):
-        return ASGIResponse(body=b"", status_code=304, media_type="application/json", headers=headers)
-    return ASGIResponse(body=found.raw, media_type="application/json", headers=headers)
+        return Answer(b"", status=304, headers=headers)
+    return Answer(found.raw, headers=headers)
 
 
 async def listing(
     request: ApiRequest, projection: Projection, filters: Sequence[Membership], after: str | None, limit: int
-) -> ASGIResponse:
+) -> Answer:
     """Answer with one page of documents in order of registration, and a cursor to the next."""
     here = served(request)
     await wait_for_writes(request, projection)
@@ -127,7 +140,7 @@ async def listing(
     return raw_page(request, "items", page.items, next_after)
 
 
-def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None) -> ASGIResponse:
+def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None) -> Answer:
     """Answer with stored bytes in one member, and ``next_after`` beside them, also as a Link (RFC 8288)."""
     following = b"null" if next_after is None else f'"{next_after}"'.encode()
     content = b'{"%s":[%s],"next_after":%s}' % (member.encode(), b",".join(items), following)
@@ -136,7 +149,7 @@ def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_afte
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         query = urlencode([*kept, ("after", next_after)])
         headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
-    return ASGIResponse(body=content, media_type="application/json", headers=headers)
+    return Answer(content, headers=headers)
 
 
 def page_size(limit: int) -> int:

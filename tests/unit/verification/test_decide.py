@@ -12,7 +12,8 @@ from events import catalog
 from events.catalog import ClaimStateChanged, Event, Policy
 from events.identifiers import derived_id
 from service.verification import decide
-from service.verification.policy import ENGINE, STRICT_TWO_SOURCE, name_of
+from service.verification.facts import Happened, fold
+from service.verification.policy import ENGINE, STRICT_TWO_SOURCE, evaluate, name_of
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, RuleBroken, UnknownReference
 from service.verification.sources import Sources
 
@@ -291,6 +292,17 @@ def test_a_state_change_on_hundreds_of_statements_stays_small_and_counts_all(cas
         "grade_excluded": 400,
     }
     assert all(told.ids for told in changed.because.reasons.values())
+
+
+def test_the_recorded_state_is_the_one_that_the_recorded_history_gives(case: Case) -> None:
+    """The events of one command have one recorded time: undated, they were said together, also when decided on."""
+    *events, changed = decided(case, case.statement("witness", name="a"), case.statement("witness", "denies", name="b"))
+    history = [*case.happened, *(Happened(event, n, NOW) for n, event in enumerate(events, start=2))]
+    facts = fold(None, history)
+    assert facts is not None
+    assert isinstance(changed, ClaimStateChanged)
+    verdict = evaluate(facts, case.context, STRICT_TWO_SOURCE)
+    assert (verdict.state, verdict.flags, verdict.because) == (changed.to, changed.flags, changed.because)
 
 
 def test_events_of_one_command_are_seen_in_their_order(case: Case) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         (["ab", "bc"], ["ab"]),
         (["ab", "bc", "cd"], ["ab", "cd"]),
         (["abc", "a", "b"], ["a", "b"]),
+        (["abc", "b", "c"], ["b", "c"]),
         (["bc", "ab"], ["ab"]),
         (["abcd", "ab", "cd"], ["ab", "cd"]),
         (["bcd", "ab", "ef"], ["ab", "ef"]),
@@ -148,13 +149,17 @@ def test_evidence_has_its_suppliers_origin_too(case: Case) -> None:
     case.says("red-gov")
     case.evidence(by="red-mod", authentic=True)
     assert counted(case) == 1
-    case.evidence(authentic=True)
+    case.evidence(name="film", authentic=True)
     assert counted(case) == 2
+    case.evidence(by="blue-mod", derived_from="film", authentic=True)
+    assert counted(case) == 2
+    case.says("blue-gov")
+    assert counted(case) == 3
 
 
 def test_the_marks_of_a_copy_are_the_first_film_and_its_own_supplier(case: Case) -> None:
     """A copy is recognised by what it was copied from, at any remove, and by who supplied the copy."""
-    case.evidence(name="film", by="blue-gov")
+    case.evidence(name="film")
     case.evidence(name="copy", derived_from="film", by="red-mod")
     voices = case.voices()
     shown = voices.facts.evidence
