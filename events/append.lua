@@ -2,10 +2,11 @@
 -- Appends a group of commands to one ledger. Each command passes or fails alone; within a command it is all or nothing.
 --
 -- KEYS  1 the log   2 the head   3..7 buckets of command ids, for weeks WEEK-3 .. WEEK+1   8.. positions of streams
--- ARGV  WEEK by the caller's clock, the epochs it knows, the epochs to set (or empty), then for each command:
---         id (16 bytes)  hash (8 bytes)
---         number of conditions, then for each: index into KEYS, expected version
---         number of events, then for each: its bytes without the closing brace, number of streams, their indexes
+-- ARGV  WEEK by the caller's clock, the epochs it knows, the epochs to set (or empty),
+--       for each command its id (16 bytes) and its hash (8 bytes), all in one string,
+--       and the commands in MessagePack, each {conditions, events}, where
+--         a condition is {index into KEYS, expected version}, and
+--         an event is {its bytes without the closing brace, indexes into KEYS of its streams}
 -- Returns the recorded time, then for each command one of
 --         {'recorded', first position, events}    {'repeated', first position, events}
 --         {'command'}                             {'version', index into KEYS, actual version}
@@ -51,15 +52,6 @@ if math.abs(week - tonumber(ARGV[1])) > 1 or not bucket then
 end
 local stamp = timestamp(at)
 
-local a = 3 -- the last argument read
-local function take()
-  a = a + 1
-  return ARGV[a]
-end
-local function take_number()
-  return tonumber(take())
-end
-
 local function seen(id)
   for b = BUCKETS, BUCKETS + WEEKS - 1 do
     local found = redis.call('HGET', KEYS[b], id)
@@ -67,51 +59,39 @@ local function seen(id)
   end
 end
 
-local function read_command()
-  local command = { id = take(), hash = take(), conditions = {}, events = {} }
-  for c = 1, take_number() do
-    command.conditions[c] = { key = take_number(), version = take_number() }
-  end
-  for e = 1, take_number() do
-    local event = { bytes = take(), streams = {} }
-    for s = 1, take_number() do event.streams[s] = take_number() end
-    command.events[e] = event
-  end
-  return command
-end
-
-local function append(command)
-  local found = seen(command.id)
+local function append(id, hash, conditions, events)
+  local found = seen(id)
   if found then
-    local hash, first, count = struct.unpack('>c8I8I4', found)
-    if hash ~= command.hash then return { 'command' } end
+    local known, first, count = struct.unpack('>c8I8I4', found)
+    if known ~= hash then return { 'command' } end
     return { 'repeated', first, count }
   end
-  for _, condition in ipairs(command.conditions) do
-    local version = redis.call('LLEN', KEYS[condition.key])
-    if version ~= condition.version then return { 'version', condition.key, version } end
+  for _, condition in ipairs(conditions) do
+    local version = redis.call('LLEN', KEYS[condition[1]])
+    if version ~= condition[2] then return { 'version', condition[1], version } end
   end
   local first = position + 1
-  for _, event in ipairs(command.events) do
+  for _, event in ipairs(events) do
     position = position + 1
     local number = string.format('%.0f', position)
     local tail = string.format(',"sequence":"%016.0f","recordedtime":"%s"}', position, stamp)
-    redis.call('XADD', LOG, number .. '-0', 'e', event.bytes .. tail) -- fails before any write if the log is ahead
-    for _, stream in ipairs(event.streams) do redis.call('RPUSH', KEYS[stream], number) end
+    redis.call('XADD', LOG, number .. '-0', 'e', event[1] .. tail) -- fails before any write if the log is ahead
+    for _, stream in ipairs(event[2]) do redis.call('RPUSH', KEYS[stream], number) end
   end
-  if #command.events > 0 then
+  if #events > 0 then
     redis.call('HSET', HEAD, 'position', string.format('%.0f', position), 'time', string.format('%.0f', at))
   end
-  if redis.call('HSET', bucket, command.id, struct.pack('>c8I8I4', command.hash, first, #command.events)) == 1
+  if redis.call('HSET', bucket, id, struct.pack('>c8I8I4', hash, first, #events)) == 1
     and redis.call('HLEN', bucket) == 1 then
     redis.call('EXPIREAT', bucket, (week + 1) * WEEK_SECONDS + KEPT_SECONDS)
   end
-  return { 'recorded', first, #command.events }
+  return { 'recorded', first, #events }
 end
 
 local answers = { stamp }
-while a < #ARGV do
-  answers[#answers + 1] = append(read_command())
+for n, command in ipairs(cmsgpack.unpack(ARGV[5])) do
+  local id, hash = struct.unpack('c16c8', ARGV[4], 24 * n - 23)
+  answers[#answers + 1] = append(id, hash, command[1], command[2])
 end
 if ARGV[3] ~= '' then redis.call('HSET', HEAD, 'epochs', ARGV[3]) end
 return answers

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
 
+import msgspec
 from msgspec import Struct
 from redis.exceptions import OutOfMemoryError, ResponseError
 
@@ -36,6 +37,7 @@ LONGEST_QUEUE = 4096
 
 _WEEK = 7 * 86_400
 _SCRIPT = Script("events", "append.lua")
+_pack = msgspec.msgpack.Encoder().encode  # Lua's cmsgpack reads no binary type: bytes go as text, or beside it
 
 
 class Prepared(Struct, frozen=True):
@@ -151,16 +153,19 @@ class GroupCommit:
                 index[stream] = len(keys)
             return index[stream]
 
-        args: list[bytes | int | str] = [week, self._epochs, set_epochs]
-        for command in commands:
-            args += (stored_command_id(command.command_id), bytes.fromhex(command.command_hash)[:8])
-            args.append(len(command.conditions))
-            for stream, version in command.conditions.items():
-                args += (key_of(stream), version)
-            args.append(len(command.events))
-            for encoded, streams in command.events:
-                args += (encoded, len(streams), *map(key_of, streams))
-        stamp, *answers = await self._run(keys, args)
+        names = b"".join(
+            stored_command_id(command.command_id) + bytes.fromhex(command.command_hash)[:8] for command in commands
+        )
+        packed = _pack(
+            [
+                (
+                    [(key_of(stream), version) for stream, version in command.conditions.items()],
+                    [(encoded.decode(), [key_of(stream) for stream in streams]) for encoded, streams in command.events],
+                )
+                for command in commands
+            ]
+        )
+        stamp, *answers = await self._run(keys, [week, self._epochs, set_epochs, names, packed])
         stream_of = {key: stream for stream, key in index.items()}
         for answer in answers:
             if answer[0] == b"version":

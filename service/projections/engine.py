@@ -22,6 +22,7 @@ from service.verification.facts import Happened, happened
 
 _SCRIPT = Script("service.projections", "project.lua")
 _encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class Place(NamedTuple):
@@ -134,24 +135,25 @@ class Projector:
                 touched.setdefault(key, []).append(it)
         after = Place(at.generation, batch[-1].position) if batch else at
         keys = [self._keys.projection(self.projection.name)]
-        args: list[Any] = [at.generation, at.checkpoint, after.checkpoint]
+        changes: list[tuple[Any, ...]] = []
         for key, happenings in touched.items():
-            args += self._changes(at.generation, key, documents.get(key), happenings, keys)
-        return Plan(after, keys, args, stopped)
+            changes += self._changes(at.generation, key, documents.get(key), happenings, keys)
+        return Plan(after, keys, [at.generation, at.checkpoint, after.checkpoint, _pack(changes)], stopped)
 
     def _changes(
         self, generation: int, key: str, document: object, happenings: list[Happened], keys: list[str]
-    ) -> list[Any]:
-        """Return the arguments that write one document and its memberships, adding to ``keys`` what they touch."""
+    ) -> list[tuple[Any, ...]]:
+        """Return what writes one document and its memberships, adding to ``keys`` what that touches."""
         projection = self.projection
         folded = projection.fold(document, happenings)
         keys.append(self._keys.document(projection.name, generation, key))
-        args: list[Any] = ["set", len(keys), _encode(folded)]
+        changes: list[tuple[Any, ...]] = [("set", len(keys), _encode(folded).decode())]
         items = [item for it in happenings if projection.item and (item := projection.item(it)) is not None]
         if items:
             keys.append(self._keys.listed(projection.name, generation, key))
-            args += ["list", len(keys), MOST_LISTED, len(items), *map(_encode, items)]
+            changes.append(("list", len(keys), MOST_LISTED, [_encode(item).decode() for item in items[-MOST_LISTED:]]))
         for change in projection.indexed(document, folded, happenings):
             keys.append(self._keys.index(projection.name, generation, *change.membership))
-            args += [change.action, len(keys), *([folded.position] if change.action == "add" else []), key]
-        return args
+            scored = (folded.position,) if change.action == "add" else ()
+            changes.append((change.action, len(keys), *scored, key))
+        return changes
