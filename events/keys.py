@@ -8,7 +8,9 @@ key                                    type        holds
 ``{onrecord:L}:commands:WEEK``         hash        command id (16 bytes) → hash (8), first position (8), count (4)
 ``{onrecord:L}:positions:STREAM``      list        the positions of a stream's events; its length is the version
 ``{onrecord:L}:facts:EPOCH:CLAIM``     string      a snapshot of a long claim's facts: a cache, never the truth
-``{onrecord:L}:projection:P``          hash        ``generation``, ``checkpoint``, ``version`` of the documents
+``{onrecord:L}:projection:P``          hash        ``generation`` (the live one), ``building``, ``dropping``,
+                                                   ``requested``; ``checkpoint:G``, ``digest:G``, ``version:G``
+``{onrecord:L}:lease:DUTY``            string      who has a duty now, until it expires
 ``{onrecord:L}:P:G:document:ID``       string      a document of projection P, generation G
 ``{onrecord:L}:P:G:list:ID``           list        the newest items beside that document
 ``{onrecord:L}:P:G:by:FIELD:VALUE``    sorted set  the documents with that value, by position of registration
@@ -51,6 +53,14 @@ class LedgerKeys:
     def projection(self, name: str) -> str:
         """Return where a projection keeps its checkpoint and its generation."""
         return f"{self._tag}:projection:{name}"
+
+    def lease(self, duty: str) -> str:
+        """Return where it says who has a duty."""
+        return f"{self._tag}:lease:{duty}"
+
+    def generation(self, projection: str, generation: int) -> str:
+        """Return what the keys of one generation of a projection begin with."""
+        return f"{self._tag}:{projection}:{generation}:"
 
     def document(self, projection: str, generation: int, document_id: str) -> str:
         """Return the key of one document."""

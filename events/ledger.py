@@ -6,7 +6,7 @@ was made on, and is refused if any of them has moved.
 """
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -147,7 +147,7 @@ class Ledger:
             found = await self._store.hmget(self.keys.head, ["position", "time"])
         return Head(int(found[0] or 0), int(found[1] or 0))
 
-    async def tail(self, after: int) -> AsyncIterator[list[Entry]]:
+    async def tail(self, after: int) -> AsyncGenerator[list[Entry], None]:
         """Yield the entries after a position as they are committed, in batches, for as long as it is asked.
 
         An empty batch after a quiet second lets the caller look up. Give it a ledger with a store client of its own:

@@ -10,7 +10,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 import events.store
 from events.envelope import LARGEST_EVENT
 from events.ledger import Ledger
-from service.api import claims, feed, operate, sources, stories
+from service.api import claims, feed, operate, projections, sources, stories
 from service.api.description import described
 from service.api.http import problems
 from service.api.http.door import Door
@@ -54,7 +54,14 @@ def create_app(settings: Settings) -> Litestar:
             await store.aclose()
 
     app = Litestar(
-        route_handlers=[*stories.ROUTES, *sources.ROUTES, *claims.ROUTES, *feed.ROUTES, *operate.ROUTES],
+        route_handlers=[
+            *stories.ROUTES,
+            *sources.ROUTES,
+            *claims.ROUTES,
+            *feed.ROUTES,
+            *projections.ROUTES,
+            *operate.ROUTES,
+        ],
         middleware=[Door(running)],
         exception_handlers={Exception: problems.answer},
         request_max_body_size=LARGEST_EVENT,

@@ -1,4 +1,4 @@
-"""The command line: ``onrecord serve | api | worker | ready | load | claims | events | openapi``."""
+"""The command line: ``onrecord``, with a subcommand for each thing that one does with it."""
 
 import os
 import sys
@@ -16,9 +16,10 @@ from service.app import VERSION, create_app
 from service.client import ApiFailure, Client
 from service.load import BadFile
 from service.projections.queries import NotThereYet
-from service.run import check_ready, load_story, run_api, run_service, run_worker
+from service.projections.rebuild import RebuildRefused
+from service.run import check_ready, load_story, rebuild_projection, run_api, run_service, run_worker
 from service.settings import BadSettings, Settings
-from service.show import claims_table
+from service.show import claims_table, projections_table
 
 app = App(
     name="onrecord",
@@ -95,6 +96,23 @@ def events(*, after: Annotated[str | None, Parameter(help="Only events after thi
 
 
 @app.command
+def projections() -> None:
+    """Show how far each projection is, whether it is being rebuilt, and at which event it stopped, if it did."""
+
+    async def show(settings: Settings) -> None:
+        async with Client(settings) as client:
+            Console().print(projections_table(await client.projections()))
+
+    _run(show)
+
+
+@app.command
+def rebuild(name: str) -> None:
+    """Rebuild a projection, on the store itself, while it serves. Ctrl-C calls it off and leaves nothing behind."""
+    _run(lambda settings: rebuild_projection(settings, name))
+
+
+@app.command
 def openapi() -> None:
     """Print the OpenAPI description of the API."""
     sys.stdout.buffer.write(create_app(Settings()).state.openapi)
@@ -122,7 +140,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[Non
         sys.exit(130)
     except BrokenPipeError:
         sys.stdout = None
-    except (LedgerError, BadFile, ApiFailure, NotThereYet) as error:
+    except (LedgerError, BadFile, ApiFailure, NotThereYet, RebuildRefused) as error:
         _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from service.projections.documents import ClaimDocument
+from service.projections.status import ProjectionStatus
 from service.settings import Settings
 
 _TIMEOUTS = {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": 5.0}
@@ -24,6 +25,10 @@ class Listed(Struct, frozen=True):
 
     raw: bytes
     document: ClaimDocument
+
+
+class _Statuses(Struct):
+    items: list[ProjectionStatus]
 
 
 class _Page(Struct):
@@ -63,6 +68,10 @@ class Client:
             if page.next_after is None:
                 return
             query["after"] = page.next_after
+
+    async def projections(self) -> list[ProjectionStatus]:
+        """Return how every projection stands."""
+        return msgspec.json.decode(await self._get("/v1/projections"), type=_Statuses).items
 
     async def events(self, after: str | None) -> AsyncIterator[bytes]:
         """Yield the log as NDJSON, in chunks of whatever size they arrive in."""

@@ -26,6 +26,7 @@ from service.client import Client
 from service.load import load, read_story
 from service.projections.catalog import PROJECTIONS
 from service.projections.queries import Queries
+from service.projections.rebuild import RebuildRefused, rebuild
 from service.settings import Settings
 from service.show import claims_table, greeting
 from service.worker import Worker
@@ -35,6 +36,7 @@ _CATCH_UP_SECONDS = 60
 _READY_SECONDS = 8
 _SELDOM = 20_000
 _console = Console(highlight=False)
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 async def run_service(settings: Settings, sample: Path | None) -> None:
@@ -86,6 +88,22 @@ async def check_ready(settings: Settings) -> None:
         head = (await ledger.head()).position
         for projection in PROJECTIONS:
             await Queries(store, ledger.keys).wait_for(projection, head, seconds=_READY_SECONDS)
+
+
+async def rebuild_projection(settings: Settings, name: str) -> None:
+    """Rebuild a projection with a progress bar. Raises ``RebuildRefused``, also for a name that there is not."""
+    projection = next((each for each in PROJECTIONS if each.name == name), None)
+    if projection is None:
+        raise RebuildRefused(f"there is no projection {name}; there are {', '.join(each.name for each in PROJECTIONS)}")
+    settings = _with_store(settings)
+    async with _checked_store(settings) as store:
+        ledger = await Ledger.open(store, settings.ledger)
+        with Progress(*_COLUMNS, console=_console) as bar:
+            task = bar.add_task(f"Rebuilding {name}", total=None)
+            async with contextlib.aclosing(rebuild(store, ledger, projection)) as steps:
+                async for step in steps:
+                    bar.update(task, completed=step.done, total=step.total)
+    _console.print(f"{name} is rebuilt, and serves from its new generation.")
 
 
 async def load_story(settings: Settings, file: Path) -> None:
@@ -204,9 +222,8 @@ def _on_signal(stop: Callable[[], object]) -> Iterator[None]:
 async def _load_with_progress(settings: Settings, store: Store, file: Path) -> None:
     story = read_story(file)
     here = await open_served(store, settings.ledger)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     new = 0
-    with Progress(*columns, console=_console) as progress:
+    with Progress(*_COLUMNS, console=_console) as progress:
         task = progress.add_task(f"Loading {file.name}", total=len(story.items))
         async for part in load(story, here.recorder):
             new += part.new

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from events.catalog import Flag, State
 from service.projections.documents import ClaimDocument
+from service.projections.status import ProjectionStatus
 from service.settings import Settings
 
 _COLOURS = {
@@ -40,6 +41,22 @@ def claims_table(documents: Sequence[ClaimDocument]) -> Table:
         state = Text(standing.state.value, style=_COLOURS.get(standing.state, ""))
         flags = ", ".join(flag.value for flag in standing.flags)
         table.add_row(each.claim.text, state, str(standing.credibility), flags)
+    return table
+
+
+def projections_table(statuses: Sequence[ProjectionStatus]) -> Table:
+    """Return how far each projection is, and what is special about it."""
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for column in ("projection", "generation", "at", "behind", "digest", "now"):
+        table.add_column(column)
+    for each in statuses:
+        now = "rebuild asked for" if each.requested else ""
+        if each.building:
+            now = f"building generation {each.building}, at {each.built}"
+        if each.stopped:
+            now = f"stopped at event {each.stopped.position}: {each.stopped.why}"
+        numbers = (str(each.generation), str(each.checkpoint), str(each.lag))
+        table.add_row(each.name, *numbers, each.digest[:12], Text(now, style="red" if each.stopped else ""))
     return table
 
 

@@ -1,7 +1,8 @@
 """The OpenAPI description: Litestar's for the routes, msgspec's for the shapes, joined here.
 
 A route says in its ``opt`` what it takes and gives: ``body`` and ``answer`` are Structs, ``items`` a Struct that it
-lists, ``events`` a page of the log, ``text`` plain text, ``public`` that it wants no key.
+lists (``whole`` if that is no index of documents), ``events`` a page of the log, ``text`` plain text, ``status``
+another status than 200 and 201, ``public`` that it wants no key.
 """
 
 from collections.abc import Iterable, Mapping
@@ -76,7 +77,8 @@ def _shapes(handlers: Iterable[HTTPRouteHandler]) -> tuple[dict[type, Schema], S
 
 def _describe(operation: Schema, method: str, handler: HTTPRouteHandler, refs: dict[type, Schema]) -> None:
     opt = handler.opt
-    reads_document = method == "get" and not opt.get("public") and ("answer" in opt or "items" in opt)
+    is_document = ("answer" in opt or "items" in opt) and not (opt.get("public") or opt.get("whole"))
+    reads_document = method == "get" and is_document
     parameters = operation.pop("parameters", [])
     if "body" in opt:
         operation["requestBody"] = {"required": True, "content": _json(refs[opt["body"]])}
@@ -88,7 +90,10 @@ def _describe(operation: Schema, method: str, handler: HTTPRouteHandler, refs: d
     if not opt.get("public"):
         operation["security"] = [{"key": []}]
     operation["responses"] = {
-        "201" if method == "post" else "200": {"description": "Done.", "content": _content(opt, refs)},
+        str(opt.get("status", 201 if method == "post" else 200)): {
+            "description": "Done.",
+            "content": _content(opt, refs),
+        },
         "default": {"description": "A problem (RFC 9457).", "content": {MEDIA_TYPE: {"schema": refs[Problem]}}},
     }
     if reads_document and "answer" in opt:

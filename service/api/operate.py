@@ -8,7 +8,7 @@ from events.errors import LedgerError
 from service.api.http.answer import JSON, Answer
 from service.api.http.problems import KINDS, ApiError
 from service.api.http.served import ApiRequest, Running
-from service.projections.catalog import PROJECTIONS
+from service.projections import status
 
 _LARGEST_LAG = 10_000
 """Events that a projection may be behind the ledger while the service still calls itself ready."""
@@ -43,12 +43,13 @@ async def is_ready(request: ApiRequest) -> Answer:
     here = running.served
     try:
         head = (await here.ledger.head()).position
-        places = await here.queries.places(PROJECTIONS)
+        statuses = await status.of_all(here.queries.store, here.ledger)
     except LedgerError as error:
         return _readiness(Readiness(ready=False, ledger=here.ledger.name, why_not=(str(error),)))
-    lag = {name: head - place.checkpoint for name, place in places.items()}
-    behind = tuple(f"projection {name} is {n} events behind" for name, n in lag.items() if n > _LARGEST_LAG)
-    return _readiness(Readiness(not behind, here.ledger.name, head, lag, behind))
+    lag = {each.name: each.lag for each in statuses}
+    amiss = [f"projection {name} is {n} events behind" for name, n in lag.items() if n > _LARGEST_LAG]
+    amiss += [f"projection {each.name} stopped at event {each.stopped.position}" for each in statuses if each.stopped]
+    return _readiness(Readiness(not amiss, here.ledger.name, head, lag, tuple(amiss)))
 
 
 @get(

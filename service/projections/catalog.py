@@ -34,6 +34,8 @@ class Projection(Struct, frozen=True):
     """From a document (or None) and the events of its stream that follow, the document after them."""
     indexed: Callable[[Any, Any, Sequence[Happened]], Iterator[Change]]
     """From the document before (or None) and after some events, the changes of its memberships."""
+    version: int = 1
+    """Raised whenever the same events could give other documents."""
     item: Callable[[Happened], Any] | None = None
     """From an event, what it adds to the bounded list beside the document; None for no list."""
 
@@ -81,7 +83,7 @@ def _memberships(claim: ClaimDocument | None) -> set[Membership]:
 
 
 CLAIMS = Projection(
-    "claims", ClaimDocument, _stream("claim"), _one_by_one(documents.claim), _claim_indexes, documents.statement
+    "claims", ClaimDocument, _stream("claim"), _one_by_one(documents.claim), _claim_indexes, item=documents.statement
 )
 STORIES = Projection("stories", StoryDocument, _stream("story"), _one_by_one(documents.story), _once)
 SOURCES = Projection("sources", SourceDocument, _stream("source"), _one_by_one(documents.source), _once)

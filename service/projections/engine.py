@@ -4,6 +4,7 @@ The script writes only if the checkpoint is where the batch began. So every even
 many projectors race and wherever one is killed.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,13 +24,19 @@ from service.verification.facts import Happened, happened
 _SCRIPT = Script("service.projections", "project.lua")
 _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
+_MODULUS = 1 << 128
 
 
 class Place(NamedTuple):
-    """How far a projection is: the generation of its documents, and the last position in them."""
+    """How far one generation of a projection is: the last position in its documents, and their digest.
+
+    The digest is the sum of the hashes of all documents and list items, modulo 2**128: it does not depend on how the
+    events were divided into batches.
+    """
 
     generation: int
     checkpoint: int
+    digest: int = 0
 
 
 class Stopped(Exception):
@@ -38,6 +45,19 @@ class Stopped(Exception):
     def __init__(self, projection: str, position: int, why: str) -> None:
         super().__init__(f"projection {projection} stopped at event {position}: {why}")
         self.projection, self.position, self.why = projection, position, why
+
+
+class Changes:
+    """What is to be written: the keys, and for each change an action, its key's index, and what the action takes."""
+
+    def __init__(self, keys: list[str]) -> None:
+        self.keys = keys
+        self.made: list[tuple[Any, ...]] = []
+
+    def add(self, action: str, key: str, *values: object) -> None:
+        """Add a change of one key."""
+        self.keys.append(key)
+        self.made.append((action, len(self.keys), *values))
 
 
 class Plan(Struct, frozen=True):
@@ -52,11 +72,13 @@ class Plan(Struct, frozen=True):
     stopped: Stopped | None = None
 
 
-async def place(store: Store, keys: LedgerKeys, name: str) -> Place:
-    """Return how far a projection is; generation 1 at 0 if it never began."""
+async def place(store: Store, keys: LedgerKeys, name: str, generation: int | None = None) -> Place:
+    """Return how far a projection is, its live generation unless another is named; generation 1 at 0 at first."""
     with answering():
-        found = await store.hmget(keys.projection(name), ["generation", "checkpoint"])
-    return Place(int(found[0] or 1), int(found[1] or 0))
+        found = await store.hgetall(keys.projection(name))
+    number = generation or int(found.get(b"generation", 1))
+    checkpoint, digest = (found.get(f"{part}:{number}".encode()) for part in ("checkpoint", "digest"))
+    return Place(number, int(checkpoint or 0), int(digest or b"0", 16))
 
 
 async def write(store: Store, plans: Sequence[Plan]) -> list[bool]:
@@ -79,9 +101,9 @@ class Projector:
         self._store, self._keys, self.projection = store, keys, projection
         self._decode: Any = msgspec.json.Decoder(projection.document).decode
 
-    async def place(self) -> Place:
-        """Return how far the projection is."""
-        return await place(self._store, self._keys, self.projection.name)
+    async def place(self, generation: int | None = None) -> Place:
+        """Return how far the projection is, its live generation unless another is named."""
+        return await place(self._store, self._keys, self.projection.name, generation)
 
     async def plan(self, at: Place, entries: Sequence[Entry]) -> Plan:
         """Fold the entries that follow ``at`` into the documents, and return what is to be written.
@@ -104,7 +126,7 @@ class Projector:
                 return batch, Stopped(self.projection.name, entry.position, str(error))
         return batch, None
 
-    async def _documents(self, generation: int, batch: list[Happened]) -> dict[str, Any]:
+    async def _documents(self, generation: int, batch: list[Happened]) -> dict[str, bytes]:
         """Return the stored documents among those that a batch touches."""
         names = list({key: None for it in batch if (key := self.projection.key(it.event))})
         if not names:
@@ -112,9 +134,9 @@ class Projector:
         with answering():
             keys = [self._keys.document(self.projection.name, generation, name) for name in names]
             stored = await self._store.mget(keys)
-        return {name: self._decode(raw) for name, raw in zip(names, stored, strict=True) if raw is not None}
+        return {name: raw for name, raw in zip(names, stored, strict=True) if raw is not None}
 
-    def _fold_until_it_fails(self, at: Place, batch: list[Happened], documents: dict[str, Any]) -> Plan:
+    def _fold_until_it_fails(self, at: Place, batch: list[Happened], documents: dict[str, bytes]) -> Plan:
         """Find the first event that does not fold, by halves, and return the plan up to the one before it."""
         good, bad = 0, len(batch)
         while good + 1 < bad:
@@ -128,32 +150,38 @@ class Projector:
         stopped = Stopped(self.projection.name, batch[good].position, "it does not follow from the events before it")
         return self._fold(at, batch[:good], documents, stopped)
 
-    def _fold(self, at: Place, batch: list[Happened], documents: dict[str, Any], stopped: Stopped | None) -> Plan:
+    def _fold(self, at: Place, batch: list[Happened], documents: dict[str, bytes], stopped: Stopped | None) -> Plan:
         touched: dict[str, list[Happened]] = {}
         for it in batch:
             if key := self.projection.key(it.event):
                 touched.setdefault(key, []).append(it)
-        after = Place(at.generation, batch[-1].position) if batch else at
-        keys = [self._keys.projection(self.projection.name)]
-        changes: list[tuple[Any, ...]] = []
+        changes, digest = Changes([self._keys.projection(self.projection.name)]), at.digest
         for key, happenings in touched.items():
-            changes += self._changes(at.generation, key, documents.get(key), happenings, keys)
-        return Plan(after, keys, [at.generation, at.checkpoint, after.checkpoint, _pack(changes)], stopped)
+            digest += self._change(at.generation, key, documents.get(key), happenings, changes)
+        after = Place(at.generation, batch[-1].position if batch else at.checkpoint, digest % _MODULUS)
+        args = [at.generation, at.checkpoint, after.checkpoint, f"{after.digest:x}", _pack(changes.made)]
+        return Plan(after, changes.keys, args, stopped)
 
-    def _changes(
-        self, generation: int, key: str, document: object, happenings: list[Happened], keys: list[str]
-    ) -> list[tuple[Any, ...]]:
-        """Return what writes one document and its memberships, adding to ``keys`` what that touches."""
-        projection = self.projection
+    def _change(
+        self, generation: int, key: str, before: bytes | None, happenings: list[Happened], changes: Changes
+    ) -> int:
+        """Change one document, its list and its memberships, and return by how much that changes the digest."""
+        projection, name = self.projection, self.projection.name
+        document = None if before is None else self._decode(before)
         folded = projection.fold(document, happenings)
-        keys.append(self._keys.document(projection.name, generation, key))
-        changes: list[tuple[Any, ...]] = [("set", len(keys), _encode(folded).decode())]
+        after = _encode(folded)
+        changes.add("set", self._keys.document(name, generation, key), after.decode())
         items = [item for it in happenings if projection.item and (item := projection.item(it)) is not None]
-        if items:
-            keys.append(self._keys.listed(projection.name, generation, key))
-            changes.append(("list", len(keys), MOST_LISTED, [_encode(item).decode() for item in items[-MOST_LISTED:]]))
+        encoded = [_encode(item) for item in items]
+        if encoded:
+            listed = [item.decode() for item in encoded[-MOST_LISTED:]]
+            changes.add("list", self._keys.listed(name, generation, key), MOST_LISTED, listed)
         for change in projection.indexed(document, folded, happenings):
-            keys.append(self._keys.index(projection.name, generation, *change.membership))
             scored = (folded.position,) if change.action == "add" else ()
-            changes.append((change.action, len(keys), *scored, key))
-        return changes
+            changes.add(change.action, self._keys.index(name, generation, *change.membership), *scored, key)
+        gone = _hash(key, before) if before is not None else 0
+        return _hash(key, after) - gone + sum(_hash(key, item) for item in encoded)
+
+
+def _hash(key: str, content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, key=key.encode()[:64], digest_size=16).digest())

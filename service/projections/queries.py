@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
@@ -55,7 +55,7 @@ class Queries:
     """What one ledger's projections answer."""
 
     def __init__(self, store: Store, keys: LedgerKeys) -> None:
-        self._store, self._keys = store, keys
+        self.store, self._keys = store, keys
         self._generations: dict[str, int] = {}
 
     def generation(self, projection: Projection) -> int:
@@ -74,7 +74,7 @@ class Queries:
             if listed:
                 keys.append(self._keys.listed(name, generation, document_id))
             with answering():
-                current, raw, items = await _DOCUMENT.run(self._store, keys, [])
+                current, raw, items = await _DOCUMENT.run(self.store, keys, [])
             self._generations[name] = int(current or 1)
             if self._generations[name] == generation:
                 break
@@ -89,10 +89,11 @@ class Queries:
         self, projection: Projection, filters: Sequence[Membership], *, after: int = 0, limit: int = 50
     ) -> Page:
         """Return the documents that are in every one of the indexes, in order of registration."""
-        at = await place(self._store, self._keys, projection.name)
+        at = await place(self.store, self._keys, projection.name)
         indexes = [
             self._keys.index(projection.name, at.generation, field, value) for field, value in filters or [EVERYTHING]
         ]
+        begin = after
         walked, *checked = await self._smallest_first(indexes)
         found: list[tuple[str, int]] = []
         more = True
@@ -109,25 +110,23 @@ class Queries:
         if len(found) > limit:
             found, after, more = found[:limit], found[limit - 1][1], True
         items = await self._documents(projection, at, [member for member, _ in found])
-        return Page(items, after if more else None)
+        if None in items and (await place(self.store, self._keys, projection.name)).generation != at.generation:
+            return await self.page(projection, filters, after=begin, limit=limit)  # rebuilt while we read
+        return Page([item for item in items if item is not None], after if more else None)
 
     async def wait_for(self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT) -> None:
         """Return once a projection holds the event at ``position``. Raises ``NotThereYet`` after ``seconds``."""
         deadline = time.monotonic() + seconds
-        while (reached := (await place(self._store, self._keys, projection.name)).checkpoint) < position:
+        while (reached := (await place(self.store, self._keys, projection.name)).checkpoint) < position:
             if time.monotonic() > deadline:
                 raise NotThereYet(projection.name, position, reached)
             await asyncio.sleep(_POLL)
-
-    async def places(self, projections: Sequence[Projection]) -> Mapping[str, Place]:
-        """Return how far each projection is."""
-        return {each.name: await place(self._store, self._keys, each.name) for each in projections}
 
     async def _smallest_first(self, indexes: list[str]) -> list[str]:
         if len(indexes) == 1:
             return indexes
         with answering():
-            pipeline = self._store.pipeline(transaction=False)
+            pipeline = self.store.pipeline(transaction=False)
             for index in indexes:
                 pipeline.zcard(index)
             sizes = await pipeline.execute()
@@ -135,7 +134,7 @@ class Queries:
 
     async def _members(self, index: str, after: int) -> list[tuple[str, int]]:
         with answering():
-            found = await self._store.zrangebyscore(index, f"({after}", "+inf", start=0, num=_WALK, withscores=True)
+            found = await self.store.zrangebyscore(index, f"({after}", "+inf", start=0, num=_WALK, withscores=True)
         return [(member.decode(), int(score)) for member, score in found]
 
     async def _in_all(self, members: list[tuple[str, int]], indexes: list[str]) -> list[tuple[str, int]]:
@@ -143,17 +142,16 @@ class Queries:
         if not members or not indexes:
             return members
         with answering():
-            pipeline = self._store.pipeline(transaction=False)
+            pipeline = self.store.pipeline(transaction=False)
             for index in indexes:
                 pipeline.zmscore(index, [member for member, _ in members])
             answers = await pipeline.execute()
         inside = [all(score is not None for score in scores) for scores in zip(*answers, strict=True)]
         return [member for member, kept in zip(members, inside, strict=True) if kept]
 
-    async def _documents(self, projection: Projection, at: Place, names: list[str]) -> list[bytes]:
+    async def _documents(self, projection: Projection, at: Place, names: list[str]) -> list[bytes | None]:
         if not names:
             return []
         with answering():
             keys = [self._keys.document(projection.name, at.generation, name) for name in names]
-            stored = await self._store.mget(keys)
-        return [raw for raw in stored if raw is not None]
+            return list(await self.store.mget(keys))

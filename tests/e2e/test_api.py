@@ -13,6 +13,7 @@ from events.envelope import Cursor
 from events.identifiers import derived_id
 from events.ledger import Ledger
 from service.load import StoryFile, load
+from service.projections import status
 from service.projections.catalog import PROJECTIONS
 from service.projections.queries import Queries
 from service.verification.commands import Recorder
@@ -358,8 +359,7 @@ async def test_a_worker_that_was_away_catches_up(
         async for _ in load(StoryFile(il76.key, half), recorder):
             pass
         position = (await ledger.head()).position
-        places = await queries.places(PROJECTIONS)
-        assert all(place.checkpoint < position for place in places.values())
+        assert all(each.lag for each in await status.of_all(client, ledger))
         await work_until(position)
     for projection in PROJECTIONS[:3]:
         page = await queries.page(projection, [], limit=200)

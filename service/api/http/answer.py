@@ -20,7 +20,7 @@ class Answer:
     ) -> None:
         self._status, self._body = status, body
         self._headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
-        if body or status == 200:  # noqa: PLR2004 - a 304 has no content to describe
+        if body or status != 304:  # noqa: PLR2004 - a 304 has no content to describe
             self._headers += (
                 (b"content-type", media_type.encode()),
                 (b"content-length", b"%d" % len(body)),

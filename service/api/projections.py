@@ -1,0 +1,67 @@
+"""Projections: how far they are, and rebuilding one while it serves."""
+
+import msgspec
+from litestar import delete, get, post
+from litestar.params import FromPath
+
+from service.api.http.answer import Answer
+from service.api.http.problems import ApiError
+from service.api.http.served import ApiRequest, served
+from service.projections import rebuild, status
+from service.projections.catalog import PROJECTIONS, Projection
+from service.projections.status import ProjectionStatus
+
+_WHERE = "/v1/projections"
+_REBUILD = f"{_WHERE}/{{name:str}}/rebuild"
+_BY_NAME = {projection.name: projection for projection in PROJECTIONS}
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+@get(_WHERE, operation_id="listProjections", summary="List projections", opt={"items": ProjectionStatus, "whole": True})
+async def list_projections(request: ApiRequest) -> Answer:
+    """List the projections: how far each is behind the ledger, whether it is being rebuilt, whether it stopped."""
+    here = served(request)
+    items = await status.of_all(here.queries.store, here.ledger)
+    return Answer(msgspec.json.encode({"items": items, "next_after": None}), headers=_PRIVATE)
+
+
+@post(
+    _REBUILD,
+    operation_id="rebuildProjection",
+    summary="Rebuild a projection",
+    opt={"answer": ProjectionStatus, "status": 202},
+)
+async def rebuild_projection(request: ApiRequest, name: FromPath[str]) -> Answer:
+    """Ask the workers to rebuild a projection beside the live one, which serves on until the new one takes over."""
+    here, projection = served(request), _named(name)
+    await rebuild.request(here.queries.store, here.ledger, projection)
+    return await _status(request, projection, 202)
+
+
+@delete(
+    _REBUILD,
+    operation_id="cancelRebuild",
+    summary="Call a rebuild off",
+    opt={"answer": ProjectionStatus, "status": 200},
+    status_code=200,
+)
+async def cancel_rebuild(request: ApiRequest, name: FromPath[str]) -> Answer:
+    """Call a rebuild off. The live generation is not touched; what was built is dropped."""
+    here, projection = served(request), _named(name)
+    await rebuild.cancel(here.queries.store, here.ledger, projection)
+    return await _status(request, projection, 200)
+
+
+def _named(name: str) -> Projection:
+    if name not in _BY_NAME:
+        raise ApiError("not-found", f"there is no projection {name[:80]}; there are {', '.join(_BY_NAME)}")
+    return _BY_NAME[name]
+
+
+async def _status(request: ApiRequest, projection: Projection, code: int) -> Answer:
+    here = served(request)
+    (one,) = [each for each in await status.of_all(here.queries.store, here.ledger) if each.name == projection.name]
+    return Answer(msgspec.json.encode(one), status=code, headers=_PRIVATE)
+
+
+ROUTES = (list_projections, rebuild_projection, cancel_rebuild)

@@ -1,0 +1,167 @@
+"""Rebuild: a new generation of a projection beside the live one; then readers go over to it, all at once.
+
+The live generation is read and written throughout. Memory is bounded by a batch. Whoever rebuilds holds a lease; if it
+is killed, the next to rebuild drops what it left and begins again. Nothing that readers see is ever half done.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from msgspec import Struct
+
+from events.lease import Lease
+from events.ledger import Ledger, answering
+from events.store import Script, Store
+from service.projections.catalog import Projection
+from service.projections.engine import Place, Projector, place, write
+
+_SWAP = Script("service.projections", "swap.lua")
+_BATCH = 1000
+_DROPPED_AT_ONCE = 500
+
+
+class RebuildRefused(Exception):
+    """A rebuild that may not begin, or must not be taken over; the live generation stays."""
+
+
+class Progress(Struct, frozen=True):
+    """How far a rebuild is: events folded, of how many."""
+
+    done: int
+    total: int
+
+
+async def request(store: Store, ledger: Ledger, projection: Projection) -> None:
+    """Ask the workers to rebuild a projection."""
+    with answering():
+        await store.hset(ledger.keys.projection(projection.name), "requested", 1)
+
+
+async def cancel(store: Store, ledger: Ledger, projection: Projection) -> None:
+    """Call a rebuild off: the generation that is being built takes nothing more, and is dropped by its builder."""
+    name = ledger.keys.projection(projection.name)
+    with answering():
+        building = await store.hget(name, "building")
+        await store.hdel(name, "requested", "building", *_fields(int(building)) if building else ())
+
+
+async def was_requested(store: Store, ledger: Ledger, projection: Projection) -> bool:
+    """Whether somebody asked for a rebuild."""
+    with answering():
+        return bool(await store.hexists(ledger.keys.projection(projection.name), "requested"))
+
+
+async def rebuild(store: Store, ledger: Ledger, projection: Projection) -> AsyncGenerator[Progress, None]:
+    """Rebuild a projection, and say how far it is after each batch.
+
+    Raises ``RebuildRefused`` if another process rebuilds it, if it was called off, or if the new documents differ from
+    the live ones at the same position although the same version of the code made both.
+    """
+    async with Lease(store, ledger.keys, f"rebuild:{projection.name}") as lease:
+        if not await lease.acquire():
+            raise RebuildRefused(f"another process is rebuilding {projection.name}")
+        new = await _begin(store, ledger, projection)
+        try:
+            async for progress in _build(store, ledger, projection, new, lease):
+                yield progress
+        except BaseException:
+            await cancel(store, ledger, projection)
+            await _drop(store, ledger, projection, new)
+            raise
+        with answering():
+            old = await store.hget(ledger.keys.projection(projection.name), "dropping")
+        await _drop(store, ledger, projection, int(old))
+
+
+async def _build(
+    store: Store, ledger: Ledger, projection: Projection, generation: int, lease: Lease
+) -> AsyncIterator[Progress]:
+    """Fold a new generation, compare it with the live one, and let it be the live one."""
+    projector, at = Projector(store, ledger.keys, projection), Place(generation, 0)
+    while True:
+        live = await projector.place()
+        if at.checkpoint < live.checkpoint:
+            at = await _fold_batch(ledger, projector, at, live.checkpoint, store)
+            await _renew(lease, projection)
+            yield Progress(at.checkpoint, live.checkpoint)
+            continue
+        await _compare(store, ledger, projection, live, at)
+        with answering():
+            name = ledger.keys.projection(projection.name)
+            swapped = await _SWAP.run(store, [name], [live.generation, at.generation])
+        if swapped < 0:
+            raise RebuildRefused(f"the rebuild of {projection.name} was called off")
+        if swapped:
+            return  # else the live one has moved on a little: after it
+
+
+async def _renew(lease: Lease, projection: Projection) -> None:
+    token = lease.token
+    if not await lease.acquire() or lease.token != token:
+        raise RebuildRefused(f"the rebuild of {projection.name} was away too long")
+
+
+async def _begin(store: Store, ledger: Ledger, projection: Projection) -> int:
+    """Drop what a killed rebuild left, and enter a new generation at 0."""
+    live = await place(store, ledger.keys, projection.name)
+    name = ledger.keys.projection(projection.name)
+    with answering():
+        left = await store.hmget(name, ["building", "dropping"])
+    for generation in filter(None, left):
+        await _drop(store, ledger, projection, int(generation))
+    new = max(live.generation, *(int(each or 0) for each in left)) + 1
+    with answering():
+        await store.hdel(name, "requested")
+        checkpoint, digest, version = _fields(new)
+        await store.hset(
+            name,
+            mapping={
+                "generation": live.generation,
+                "building": new,
+                checkpoint: 0,
+                digest: "0",
+                version: projection.version,
+            },
+        )
+    return new
+
+
+async def _fold_batch(ledger: Ledger, projector: Projector, at: Place, end: int, store: Store) -> Place:
+    entries = await ledger.read(at.checkpoint, min(_BATCH, end - at.checkpoint))
+    plan = await projector.plan(at, entries)
+    (written,) = await write(store, [plan])
+    if not written:
+        raise RebuildRefused(f"the rebuild of {projector.projection.name} was called off")
+    if plan.stopped:
+        raise RebuildRefused(str(plan.stopped))
+    return plan.after
+
+
+async def _compare(store: Store, ledger: Ledger, projection: Projection, live: Place, new: Place) -> None:
+    """Raise ``RebuildRefused`` if two generations of one version differ at one position."""
+    with answering():
+        version = await store.hget(ledger.keys.projection(projection.name), f"version:{live.generation}")
+    if int(version or 1) == projection.version and live != Place(live.generation, new.checkpoint, new.digest):
+        raise RebuildRefused(
+            f"{projection.name} rebuilt at {new.checkpoint} has digest {new.digest:032x}, and the live one"
+            f" {live.digest:032x}: something other than a projector wrote to one of them"
+        )
+
+
+async def _drop(store: Store, ledger: Ledger, projection: Projection, generation: int) -> None:
+    """Delete a generation in small steps."""
+    with answering():
+        found = []
+        async for key in store.scan_iter(
+            f"{ledger.keys.generation(projection.name, generation)}*", count=_DROPPED_AT_ONCE
+        ):
+            found.append(key)
+            if len(found) >= _DROPPED_AT_ONCE:
+                await store.unlink(*found)
+                found = []
+        if found:
+            await store.unlink(*found)
+        await store.hdel(ledger.keys.projection(projection.name), "dropping", *_fields(generation))
+
+
+def _fields(generation: int) -> tuple[str, str, str]:
+    return f"checkpoint:{generation}", f"digest:{generation}", f"version:{generation}"

@@ -1,0 +1,74 @@
+"""How projections stand: how far each is, whether it is being rebuilt, and at which event it stopped, if it did."""
+
+import msgspec
+from msgspec import Struct
+
+from events.ledger import Ledger, answering
+from events.store import Store
+from service.projections.catalog import PROJECTIONS, Projection
+from service.projections.engine import Stopped
+
+_STOPPED = "stopped"
+
+
+class StoppedAt(Struct, frozen=True):
+    """The event that a projection cannot fold, and why."""
+
+    position: int
+    why: str
+
+
+class ProjectionStatus(Struct, frozen=True):
+    """How one projection stands. ``lag`` is how many events it is behind the ledger.
+
+    ``building`` is the generation that a rebuild makes, and ``built`` the last position in it.
+    """
+
+    name: str
+    generation: int
+    checkpoint: int
+    lag: int
+    digest: str
+    requested: bool
+    building: int | None = None
+    built: int | None = None
+    stopped: StoppedAt | None = None
+
+
+async def of_all(store: Store, ledger: Ledger) -> list[ProjectionStatus]:
+    """Return how every projection of a ledger stands."""
+    head = (await ledger.head()).position
+    return [await _of_one(store, ledger, projection, head) for projection in PROJECTIONS]
+
+
+async def mark_stopped(store: Store, ledger: Ledger, stopped: Stopped) -> None:
+    """Say for all to see that a projection stopped."""
+    with answering():
+        said = msgspec.json.encode(StoppedAt(stopped.position, stopped.why))
+        await store.hset(ledger.keys.projection(stopped.projection), _STOPPED, said)
+
+
+async def mark_going(store: Store, ledger: Ledger, name: str) -> None:
+    """Say that a projection goes on again."""
+    with answering():
+        await store.hdel(ledger.keys.projection(name), _STOPPED)
+
+
+async def _of_one(store: Store, ledger: Ledger, projection: Projection, head: int) -> ProjectionStatus:
+    with answering():
+        found = await store.hgetall(ledger.keys.projection(projection.name))
+    fields = {name.decode(): value for name, value in found.items()}
+    generation, building = int(fields.get("generation", 1)), fields.get("building")
+    checkpoint = int(fields.get(f"checkpoint:{generation}", 0))
+    stopped = fields.get(_STOPPED)
+    return ProjectionStatus(
+        name=projection.name,
+        generation=generation,
+        checkpoint=checkpoint,
+        lag=max(0, head - checkpoint),
+        digest=fields.get(f"digest:{generation}", b"0").decode().zfill(32),
+        requested="requested" in fields,
+        building=int(building) if building else None,
+        built=int(fields.get(f"checkpoint:{int(building)}", 0)) if building else None,
+        stopped=msgspec.json.decode(stopped, type=StoppedAt) if stopped else None,
+    )
