@@ -5,6 +5,7 @@ a story, ``reference``); a stream's version is the number of its events. A comma
 was made on, and is refused if any of them has moved.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from events import catalog, keys
+from events import catalog, keys, moments
 from events.catalog import LedgerCreated, Policy
 from events.envelope import LARGEST_EVENT, REFERENCE, Cursor, Entry, Provenance, encode, stored_size, streams_of
 from events.errors import (
@@ -20,11 +21,12 @@ from events.errors import (
     CommandConflict,
     EventTooLarge,
     LedgerDamaged,
+    Refused,
     StoreUnavailable,
     UnknownLedger,
     VersionConflict,
 )
-from events.group_commit import Appended, GroupCommit, Prepared, stored_command_id
+from events.group_commit import LONGEST_QUEUE, Appended, GroupCommit, Prepared, stored_command_id
 from events.identifiers import new_epoch
 from events.store import UNREACHABLE, Store
 
@@ -83,6 +85,22 @@ class Ledger:
         """
         return await self._commits.append(self._prepare(command))
 
+    async def append_many(self, commands: Sequence[Command]) -> list[Appended | Refused]:
+        """Record many commands in their order, each whole or not at all, and say of each what became of it.
+
+        For imports: they share as few calls of the store as their size allows. A command that is refused is an item
+        of the answer and stops nobody else's. Raises ``StoreUnavailable`` or ``OutcomeUnknown`` for the whole; giving
+        the same commands again then records what is missing and nothing twice.
+        """
+        outcomes: list[Appended | Refused] = []
+        for begin in range(0, len(commands), LONGEST_QUEUE // 2):
+            part = [self._prepare(command) for command in commands[begin : begin + LONGEST_QUEUE // 2]]
+            for outcome in await asyncio.gather(*map(self._commits.append, part), return_exceptions=True):
+                if not isinstance(outcome, Appended | Refused):
+                    raise outcome
+                outcomes.append(outcome)
+        return outcomes
+
     async def recall(self, command_id: str, command_hash: str) -> Appended | None:
         """Return what an earlier command with this id recorded, or None. Raises ``CommandConflict`` if it differs."""
         week = int(time.time()) // (7 * 86_400)
@@ -139,6 +157,18 @@ class Ledger:
                     low = middle + 1
                 else:
                     high = middle
+        return low
+
+    async def position_at(self, moment: int) -> int:
+        """Return the last position recorded by ``moment`` (microseconds since 1970), in O(log n) reads; 0 if none."""
+        low, high = 0, (await self.head()).position
+        while low < high:
+            middle = (low + high + 1) // 2
+            (entry,) = await self.read(middle - 1, 1)
+            if moments.microseconds(entry.envelope.recordedtime) <= moment:
+                low = middle
+            else:
+                high = middle - 1
         return low
 
     async def head(self) -> Head:

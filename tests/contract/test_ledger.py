@@ -8,7 +8,7 @@ from itertools import count, groupby
 import pytest
 
 import events.store
-from events import catalog, keys
+from events import catalog, keys, moments
 from events.envelope import LARGEST_EVENT, REFERENCE, Entry, Provenance
 from events.errors import (
     BadCursor,
@@ -19,7 +19,7 @@ from events.errors import (
     UnknownLedger,
     VersionConflict,
 )
-from events.group_commit import LARGEST_GROUP
+from events.group_commit import LARGEST_GROUP, Appended
 from events.identifiers import new_id
 from events.ledger import Command, Ledger
 from events.store import Store
@@ -292,6 +292,32 @@ async def test_appends_go_on_after_the_server_forgot_the_script(store: Store, le
     """A restarted server does not know the script yet; it is told."""
     await store.script_flush()
     assert (await ledger.append(command(opened()))).first == 2
+
+
+async def test_a_moment_has_the_last_position_recorded_by_it(ledger: Ledger) -> None:
+    """Every recorded time finds the last event of that time; before the first there is none."""
+    for n in range(1, 6):
+        await ledger.append(command(*(opened() for _ in range(n))))
+    log = await everything(ledger)
+    times = [moments.microseconds(entry.envelope.recordedtime) for entry in log]
+    for moment in times:
+        expected = max(entry.position for entry, at in zip(log, times, strict=True) if at <= moment)
+        assert expected == await ledger.position_at(moment)
+    assert (0, len(log)) == (await ledger.position_at(times[0] - 1), await ledger.position_at(times[-1] + 10**9))
+
+
+async def test_an_import_records_hundreds_of_commands_in_order_and_is_safe_to_repeat(ledger: Ledger) -> None:
+    """Of many commands in one call each passes or fails alone; giving them again records what is missing, once."""
+    taken = opened()
+    await ledger.append(command(taken))
+    given = [command(opened(), opened(), conditions={taken.story_id: int(n != 250)}) for n in range(500)]
+    outcomes = await ledger.append_many(given)
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, VersionConflict)] == [250]
+    firsts = [outcome.first for outcome in outcomes if isinstance(outcome, Appended)]
+    assert list(range(3, 2 * 499 + 3, 2)) == firsts
+    again = await ledger.append_many(given)
+    assert firsts == [outcome.first for outcome in again if isinstance(outcome, Appended) and outcome.repeated]
+    assert (await ledger.head()).position == 2 + 2 * 499
 
 
 async def test_the_tail_has_every_event_once_while_others_write(store_url: str, ledger: Ledger) -> None:
