@@ -20,6 +20,9 @@ run: .venv/installed  ## start everything with the Il-76 story, on http://127.0.
 test: .venv/installed  ## run the whole suite
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
+soak: .venv/installed  ## kill store, API and worker a hundred times under load
+	@ONRECORD_TEST_KILLS=100 $(BIN)/python -m pytest tests/failure $(ARGS)
+
 check: .venv/installed  ## lint, types, import rules, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -43,4 +46,4 @@ lock: .venv/installed  ## resolve the dependencies anew: all of them, and those 
 clean:  ## remove .venv and what tools left; never .onrecord
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help run test check format openapi bench lock clean
+.PHONY: help run test soak check format openapi bench lock clean

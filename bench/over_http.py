@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import socket
 import sys
 import tempfile
 import time
@@ -17,6 +15,7 @@ from msgspec import Struct
 import events.store
 from bench.load import http, load
 from bench.measurement import Measurement, against
+from bench.processes import answering, free_port, running
 from events import catalog
 from events.identifiers import new_id
 from events.store import Store
@@ -142,12 +141,17 @@ async def _running() -> AsyncIterator[_Service]:
             settings = Settings(home=folder, store_url=url)
             await ensure_bootstrap_key(store, "main", settings.bootstrap_key_path, replace=True)
             claims, sources = await _filled(store)
-            ports = [_free_port() for _ in range(2)]
-            await stack.enter_async_context(_process("-m", "service.cli", "api", port=ports[0], url=url, home=folder))
-            await stack.enter_async_context(_process("-m", "service.cli", "worker", url=url, home=folder))
-            await stack.enter_async_context(_process("-m", "bench.peer", url, str(ports[1]), url=url, home=folder))
+            ports = [free_port() for _ in range(2)]
+            environment = {"ONRECORD_STORE_URL": url, "ONRECORD_HOME": folder}
+            for arguments, port in (
+                (("service.cli", "api"), ports[0]),
+                (("service.cli", "worker"), 0),
+                (("bench.peer", url, str(ports[1])), 0),
+            ):
+                command = (sys.executable, "-m", *arguments)
+                await stack.enter_async_context(running(*command, **environment, ONRECORD_PORT=str(port)))
             for port in ports:
-                await _answering(port)
+                await answering(port)
             yield _Service(ports[0], ports[1], settings.bootstrap_key_path.read_text().strip(), store, claims, sources)
 
 
@@ -175,32 +179,3 @@ async def _filled(store: Store) -> tuple[list[str], list[str]]:
     for begin in range(0, _CLAIMS, _TOGETHER):
         await asyncio.gather(*(register(n, claims[n]) for n in range(begin, begin + _TOGETHER)))
     return claims, sources
-
-
-@contextlib.asynccontextmanager
-async def _process(*arguments: str, url: str, home: str, port: int = 0) -> AsyncIterator[None]:
-    environment = os.environ | {"ONRECORD_STORE_URL": url, "ONRECORD_HOME": home, "ONRECORD_PORT": str(port)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 15)
-
-
-async def _answering(port: int) -> None:
-    for _ in range(200):
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
-        await asyncio.sleep(0.05)
-    raise RuntimeError(f"nothing answers on port {port}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -13,20 +13,19 @@ from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import ResponseError
 
 from events.errors import (
     ClockSkew,
     CommandConflict,
     LedgerDamaged,
     OutcomeUnknown,
-    StoreFull,
     StoreUnavailable,
     UnknownLedger,
     VersionConflict,
 )
 from events.keys import LedgerKeys
-from events.store import UNREACHABLE, Script, Store
+from events.store import UNREACHABLE, Script, Store, meaning
 
 LARGEST_GROUP = 64
 """Commands in one call of the script."""
@@ -178,8 +177,6 @@ class GroupCommit:
             return cast("list[Any]", await _SCRIPT.run(self._store, keys, args))
         except UNREACHABLE as error:
             raise OutcomeUnknown(f"the store's answer was lost: {error}") from error
-        except OutOfMemoryError as error:
-            raise StoreFull("the store has reached its memory limit") from error
         except ResponseError as error:
             raise _typed(error) from error
 
@@ -202,8 +199,4 @@ def _typed(error: ResponseError) -> Exception:
             return ClockSkew(message)
         case "EPOCH":
             return UnknownLedger(f"the store was changed under us: {message}")
-        case "OOM":
-            return StoreFull("the store has reached its memory limit")
-        case "MISCONF" | "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN":
-            return StoreUnavailable(f"the store takes no writes: {error}")
-    return LedgerDamaged(f"the append script failed: {error}")
+    return meaning(error) or LedgerDamaged(f"the append script failed: {error}")

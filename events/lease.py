@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from events.keys import LedgerKeys
-from events.ledger import answering
-from events.store import Script, Store
+from events.store import Script, Store, answering
 
 _SCRIPT = Script("events", "lease.lua")
 

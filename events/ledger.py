@@ -8,7 +8,6 @@ was made on, and is refused if any of them has moved.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -22,13 +21,12 @@ from events.errors import (
     EventTooLarge,
     LedgerDamaged,
     Refused,
-    StoreUnavailable,
     UnknownLedger,
     VersionConflict,
 )
 from events.group_commit import LONGEST_QUEUE, Appended, GroupCommit, Prepared, stored_command_id
 from events.identifiers import new_epoch
-from events.store import UNREACHABLE, Store
+from events.store import Store, answering
 
 _FOLLOW_BATCH = 1000
 _BLOCK_MILLISECONDS = 1000
@@ -117,15 +115,19 @@ class Ledger:
 
     async def read(self, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return up to ``limit`` entries after a position, in order."""
+        if limit < 1:
+            return []
         with answering():
             found = await self._store.xrange(self.keys.events, min=f"{after + 1}-0", count=limit)
         return [_entry(entry_id, fields) for entry_id, fields in found]
 
     async def history(self, stream: str, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return up to ``limit`` entries of a stream after a version of it, in order."""
+        if limit < 1:
+            return []
         with answering():
-            listed = self._store.lrange(self.keys.positions(stream), after, after + limit - 1)
-            return await self.at(int(position) for position in await listed)
+            listed = await self._store.lrange(self.keys.positions(stream), after, after + limit - 1)
+        return await self.at(int(position) for position in listed)
 
     async def at(self, positions: Iterator[int]) -> list[Entry]:
         """Return the entries at given positions. Raises ``LedgerDamaged`` if one is not there."""
@@ -248,15 +250,6 @@ class Ledger:
         position = _entry(*last[0]).position if last else 0
         if position != head.position:
             raise LedgerDamaged(f"ledger {self.name!r}: the head is at {head.position}, the log ends at {position}")
-
-
-@contextmanager
-def answering() -> Iterator[None]:
-    """Turn the ways in which a store does not answer a read into ``StoreUnavailable``."""
-    try:
-        yield
-    except UNREACHABLE as error:
-        raise StoreUnavailable(f"the store does not answer: {error}") from error
 
 
 def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:

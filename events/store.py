@@ -1,7 +1,8 @@
 """The store: a Redis-protocol server that acknowledges only what is on disk."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, TypeAlias
 
@@ -12,12 +13,14 @@ from redis.exceptions import (
     AuthenticationError,
     ConnectionError,  # noqa: A004 - redis-py's name
     NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
     TimeoutError,  # noqa: A004 - likewise
 )
 
-from events.errors import StoreNotDurable, StoreTooOld, StoreUnavailable
+from events.errors import StoreFull, StoreNotDurable, StoreTooOld, StoreUnavailable
 
 Store: TypeAlias = Any  # a redis.asyncio.Redis, whose own annotations describe two kinds of client at once
 """A client of the store. One is shared by everything in a process; reads that block have one of their own."""
@@ -25,6 +28,8 @@ Store: TypeAlias = Any  # a redis.asyncio.Redis, whose own annotations describe 
 UNREACHABLE = (ConnectionError, TimeoutError, OSError)
 """What redis-py raises when the store cannot be reached or does not answer."""
 
+_NO_WRITES = {"MISCONF", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS"}
+"""Codes with which a server says that it cannot write now: full disk, failover, still loading."""
 _OLDEST = (7, 2)
 _OLDEST_VALKEY = (8, 0)
 
@@ -69,6 +74,29 @@ class Script:
             return await store.evalsha(self._sha, len(keys), *keys, *args)
         except NoScriptError:
             return await store.eval(self._source, len(keys), *keys, *args)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn the ways in which a store does not do what it is asked into ``StoreUnavailable`` and ``StoreFull``."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise StoreUnavailable(f"the store does not answer: {error}") from error
+    except ResponseError as error:
+        if said := meaning(error):
+            raise said from error
+        raise
+
+
+def meaning(error: ResponseError) -> StoreFull | StoreUnavailable | None:
+    """Return what an error answer says of the store's condition, or None if it is about the command itself."""
+    code = str(error).partition(" ")[0]
+    if isinstance(error, OutOfMemoryError) or code == "OOM":
+        return StoreFull("the store has reached its memory limit")
+    if isinstance(error, ReadOnlyError) or code in _NO_WRITES:
+        return StoreUnavailable(f"the store takes no writes: {error}")
+    return None
 
 
 async def check(store: Store, *, allow_lossy: bool = False) -> str:

@@ -80,7 +80,14 @@ async def _start(folder: Path, url: str) -> asyncio.subprocess.Process:
     log = folder / "valkey.log"
     settings = _SETTINGS | {"unixsocket": url.removeprefix("unix://"), "dir": str(folder), "logfile": str(log)}
     arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
-    server = await asyncio.create_subprocess_exec(get_binary_path(), *arguments, start_new_session=True)
+    server = await asyncio.create_subprocess_exec(
+        get_binary_path(),
+        *arguments,
+        start_new_session=True,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     store = connect(url, connections=1)
     try:
         for _ in range(int(_PATIENCE / 0.05)):

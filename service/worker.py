@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from events.envelope import Entry
-from events.errors import StoreUnavailable
-from events.lease import Lease
+from events.errors import StoreFull, StoreUnavailable
 from events.ledger import Ledger
 from events.store import Store
 from service.projections import rebuild, status
@@ -20,8 +18,6 @@ from service.projections.rebuild import RebuildRefused
 
 _LOG = structlog.get_logger("onrecord.worker")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_LEASE_SECONDS = 4.0
-"""Seconds after which the duties of a worker that was killed go to another one."""
 _BETWEEN_LOOKS = 1.0
 """Seconds between two looks for what somebody asked a worker to do."""
 _BETWEEN_BATCHES = 0.01
@@ -52,10 +48,10 @@ class Worker:
     async def _on_and_on(self, duty: Callable[[], Awaitable[None]]) -> None:
         """Do a duty again and again; when the store is away, try again with growing, jittered pauses."""
         pause = _SHORTEST_PAUSE
-        while True:
+        while not _is_ending():  # the client of the store may turn a cancellation into an error of its own
             try:
                 await duty()
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreFull) as error:
                 jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
                 _LOG.warning("store unavailable", error=str(error), retry_in=round(jittered, 2))
                 await asyncio.sleep(jittered)
@@ -64,15 +60,6 @@ class Worker:
                 pause = _SHORTEST_PAUSE
 
     async def _follow(self) -> None:
-        """Project for as long as this worker has that duty; without it, look again in a while."""
-        async with Lease(self._store, self._ledger.keys, "projections", seconds=_LEASE_SECONDS) as lease:
-            if await lease.acquire():
-                await self._project_while_held(lease)
-            else:
-                await asyncio.sleep(_BETWEEN_LOOKS)
-
-    async def _project_while_held(self, lease: Lease) -> None:
-        token, renewed = lease.token, time.monotonic()
         for projector in self._projectors:
             self._places[projector.projection.name] = await projector.place()
             await status.mark_going(self._store, self._ledger, projector.projection.name)
@@ -80,11 +67,8 @@ class Worker:
         begin = min(place.checkpoint for place in self._places.values())
         async with contextlib.aclosing(self._ledger.tail(begin)) as tail:
             async for entries in tail:
-                if time.monotonic() - renewed > _LEASE_SECONDS / 3:
-                    renewed = time.monotonic()
-                    if not await lease.acquire() or lease.token != token:
-                        _LOG.warning("the duty to project went to another worker")
-                        return
+                if _is_ending():
+                    return
                 if entries:
                     await self._project(entries)
                     await asyncio.sleep(_BETWEEN_BATCHES)
@@ -126,3 +110,9 @@ class Worker:
     def _is_behind(self, projector: Projector, end: int) -> bool:
         name = projector.projection.name
         return name not in self._stopped and self._places[name].checkpoint < end
+
+
+def _is_ending() -> bool:
+    """Whether this task was asked to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

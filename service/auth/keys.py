@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from events import keys
 from events.identifiers import new_id
-from events.ledger import answering
-from events.store import Store
+from events.store import Store, answering
 
 _PREFIX = "onrecord_"
 _CACHED_SECONDS = 2.0

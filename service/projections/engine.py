@@ -15,8 +15,7 @@ from redis.exceptions import NoScriptError
 from events.envelope import Entry
 from events.errors import UnreadableEvent
 from events.keys import LedgerKeys
-from events.ledger import answering
-from events.store import Script, Store
+from events.store import Script, Store, answering
 from service.projections.catalog import Projection
 from service.projections.documents import MOST_LISTED
 from service.verification.facts import Happened, happened

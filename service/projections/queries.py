@@ -8,8 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from events.keys import LedgerKeys
-from events.ledger import answering
-from events.store import Script, Store
+from events.store import Script, Store, answering
 from service.projections.catalog import EVERYTHING, Membership, Projection
 from service.projections.engine import Place, place
 

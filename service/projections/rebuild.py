@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from msgspec import Struct
 
 from events.lease import Lease
-from events.ledger import Ledger, answering
-from events.store import Script, Store
+from events.ledger import Ledger
+from events.store import Script, Store, answering
 from service.projections.catalog import Projection
 from service.projections.engine import Place, Projector, place, write
 

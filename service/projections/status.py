@@ -3,8 +3,8 @@
 import msgspec
 from msgspec import Struct
 
-from events.ledger import Ledger, answering
-from events.store import Store
+from events.ledger import Ledger
+from events.store import Store, answering
 from service.projections.catalog import PROJECTIONS, Projection
 from service.projections.engine import Stopped
 

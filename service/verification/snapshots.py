@@ -8,8 +8,8 @@ import msgspec
 from redis.exceptions import RedisError
 
 from events.errors import StoreUnavailable
-from events.ledger import Ledger, answering
-from events.store import Store
+from events.ledger import Ledger
+from events.store import Store, answering
 from service.verification.facts import FOLD, Facts
 
 SHORTEST = 64

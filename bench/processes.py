@@ -1,0 +1,38 @@
+"""Processes of a measurement: each is started for it, on a free port of the loopback, and ended after it."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str, **environment: str) -> AsyncIterator[None]:
+    """Run a command with some variables more in its environment, and terminate it at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *command, env=os.environ | environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 15)
+
+
+async def answering(port: int) -> None:
+    """Wait until something answers on a port. Raises ``RuntimeError`` after ten seconds."""
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.05)
+    raise RuntimeError(f"nothing answers on port {port}")
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
