@@ -10,7 +10,7 @@ key                                    type        holds
 ``{onrecord:L}:facts:EPOCH:CLAIM``     string      a snapshot of a long claim's facts: a cache, never the truth
 ``{onrecord:L}:projection:P``          hash        ``generation`` (the live one), ``building``, ``dropping``,
                                                    ``requested``; ``checkpoint:G``, ``digest:G``, ``version:G``
-``{onrecord:L}:lease:DUTY``            string      who has a duty now, until it expires
+``{onrecord:L}:lease:DUTY``            hash        ``holder``, ``token``, ``until``: who has a duty now
 ``{onrecord:L}:P:G:document:ID``       string      a document of projection P, generation G
 ``{onrecord:L}:P:G:list:ID``           list        the newest items beside that document
 ``{onrecord:L}:P:G:by:FIELD:VALUE``    sorted set  the documents with that value, by position of registration
