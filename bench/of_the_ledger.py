@@ -19,7 +19,7 @@ from msgspec import json
 import events.store
 from bench.measurement import Measurement, against
 from bench.processes import answering, free_port, running
-from events import catalog
+from events import catalog, records, words
 from events.envelope import Entry, Provenance
 from events.identifiers import new_id
 from events.ledger import Command, Ledger
@@ -213,13 +213,13 @@ async def _together(name: str, bench: _Bench) -> Measurement:
 async def _deciding(name: str, bench: _Bench) -> Measurement:
     served = await open_served(bench.store, "decisions")
     recorder, story, sources = served.recorder, new_id("story"), [new_id("source") for _ in range(_SOURCES)]
-    opened = catalog.StoryOpened(story_id=story, story=catalog.Story(title="A story", parties=("north", "south")))
-    await recorder.open_story(opened, _caller())
+    opened = catalog.StoryOpened(story_id=story, story=records.Story(title="A story", parties=("north", "south")))
+    await recorder.on_story(opened, _caller())
     for n, source_id in enumerate(sources):
         parties = (("north", "south")[n % 2],)
-        source = catalog.Source(name=f"Source {n}", kind=catalog.SourceKind.OFFICIAL, parties=parties)
-        await recorder.register_source(catalog.SourceRegistered(source_id=source_id, source=source), _caller())
-    claim = catalog.Claim(story_id=story, text="A claim.", serves=("north",), harms=("south",))
+        source = records.Source(name=f"Source {n}", kind=words.SourceKind.OFFICIAL, parties=parties)
+        await recorder.on_source(catalog.SourceRegistered(source_id=source_id, source=source), _caller())
+    claim = records.Claim(story_id=story, text="A claim.", serves=("north",), harms=("south",))
 
     def on(claims: int) -> _Rate:
         async def rate() -> float:
@@ -369,9 +369,9 @@ async def _to_project(bench: _Bench) -> Ledger:
     ledger = await bench.ledger()
     story, sources = new_id("story"), [new_id("source") for _ in range(_SOURCES)]
     claims = [new_id("claim") for _ in range(_PROJECTED_CLAIMS)]
-    source = catalog.Source(name="A source", kind=catalog.SourceKind.OFFICIAL, parties=("north",))
-    claim = catalog.Claim(story_id=story, text="A claim.", serves=("north",), harms=("south",))
-    first: list[catalog.Event] = [catalog.StoryOpened(story_id=story, story=catalog.Story(title="A story"))]
+    source = records.Source(name="A source", kind=words.SourceKind.OFFICIAL, parties=("north",))
+    claim = records.Claim(story_id=story, text="A claim.", serves=("north",), harms=("south",))
+    first: list[catalog.Event] = [catalog.StoryOpened(story_id=story, story=records.Story(title="A story"))]
     first += [catalog.SourceRegistered(source_id=each, source=source) for each in sources]
     first += [catalog.ClaimRegistered(claim_id=each, claim=claim) for each in claims]
     statements = [
@@ -392,7 +392,7 @@ async def _prepare(ledger: Ledger, prepared: Sequence[catalog.Event]) -> None:
 
 def _statement(claim: str, source: str = "source_00000000000000000000000000") -> catalog.StatementRecorded:
     """Return a statement of some 500 bytes."""
-    said = catalog.Statement(speaker_id=source, stance=catalog.Stance.ASSERTS, said_at="2024-01-24", quote=_QUOTE)
+    said = records.Statement(speaker_id=source, stance=words.Stance.ASSERTS, said_at="2024-01-24", quote=_QUOTE)
     return catalog.StatementRecorded(claim_id=claim, statement_id=new_id("statement"), statement=said)
 
 

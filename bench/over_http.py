@@ -16,7 +16,7 @@ import events.store
 from bench.load import http, load
 from bench.measurement import Measurement, against
 from bench.processes import answering, free_port, running
-from events import catalog
+from events import catalog, records, words
 from events.identifiers import new_id
 from events.store import Store
 from service import embedded
@@ -66,9 +66,9 @@ async def measure(words: Sequence[str]) -> AsyncIterator[Measurement]:
 async def _recording(name: str, service: _Service) -> Measurement:
     bodies = [
         msgspec.json.encode(
-            catalog.Statement(
+            records.Statement(
                 speaker_id=source,
-                stance=catalog.Stance.ASSERTS,
+                stance=words.Stance.ASSERTS,
                 said_at="2024-01-24",
                 quote="The aircraft was carrying prisoners to an exchange when it came down.",
                 attribution="said in a statement",
@@ -164,18 +164,18 @@ async def _filled(store: Store) -> tuple[list[str], list[str]]:
 
     async def register(n: int, claim_id: str) -> None:
         text = f"Claim number {n} of the bench."
-        claim = catalog.Claim(story_id=story_id, text=text, serves=("north",), harms=("south",))
+        claim = records.Claim(story_id=story_id, text=text, serves=("north",), harms=("south",))
         await recorder.on_claim([catalog.ClaimRegistered(claim_id=claim_id, claim=claim)], caller())
 
     story_id = new_id("story")
-    story = catalog.Story(title="A bench story", parties=("north", "south"))
-    await recorder.open_story(catalog.StoryOpened(story_id=story_id, story=story), caller())
+    story = records.Story(title="A bench story", parties=("north", "south"))
+    await recorder.on_story(catalog.StoryOpened(story_id=story_id, story=story), caller())
     sources, claims = [new_id("source") for _ in range(_SOURCES)], [new_id("claim") for _ in range(_CLAIMS)]
     for n, source_id in enumerate(sources):
-        source = catalog.Source(
-            name=f"Source {n}", kind=catalog.SourceKind.OFFICIAL, parties=(("north", "south")[n % 2],)
+        source = records.Source(
+            name=f"Source {n}", kind=words.SourceKind.OFFICIAL, parties=(("north", "south")[n % 2],)
         )
-        await recorder.register_source(catalog.SourceRegistered(source_id=source_id, source=source), caller())
+        await recorder.on_source(catalog.SourceRegistered(source_id=source_id, source=source), caller())
     for begin in range(0, _CLAIMS, _TOGETHER):
         await asyncio.gather(*(register(n, claims[n]) for n in range(begin, begin + _TOGETHER)))
     return claims, sources

@@ -21,6 +21,8 @@ _SPLICED = len(',"sequence":"0000000000000000","recordedtime":"2026-01-01T00:00:
 _LONGEST_POSITION = 16
 REFERENCE = "reference"
 """The stream of what decisions depend on beside their claim."""
+POLICY = "policy"
+"""The stream of the policies that were activated."""
 _LEDGER = "ledger"
 
 
@@ -122,30 +124,70 @@ def stored_size(encoded: bytes) -> int:
     return len(encoded) + _SPLICED + 1
 
 
-def subject_of(event: catalog.Event) -> str:
+def subject_of(event: catalog.Event) -> str:  # noqa: PLR0911 - one line a kind of thing
     """Return the identifier of the thing that an event changes: its CloudEvents ``subject``."""
     match event:
         case catalog.LedgerCreated():
             return event.ledger
-        case catalog.StoryOpened():
+        case catalog.StoryOpened() | catalog.StoryUpdated() | catalog.StoryClosed():
             return event.story_id
-        case catalog.SourceRegistered():
+        case catalog.SourceRegistered() | catalog.SourceUpdated() | catalog.SourceGraded():
             return event.source_id
+        case catalog.PublicationRecorded() | catalog.PublicationCorrected():
+            return event.publication_id
+        case catalog.PolicyActivated():
+            return event.policy.name
+        case catalog.SubjectErased():
+            return event.subject_id
         case _:
             return str(event.claim_id)  # type: ignore[attr-defined]  # every other event is about a claim
 
 
-def streams_of(event: catalog.Event) -> tuple[str, ...]:
-    """Return the streams that an event belongs to: a pure function, so that streams can be rebuilt from the bytes."""
-    if isinstance(event, catalog.LedgerCreated):
-        return (_LEDGER,)
-    return (subject_of(event),)
+def streams_of(event: catalog.Event) -> tuple[str, ...]:  # noqa: PLR0911 - one line a kind of event
+    """Return the streams that an event belongs to: a pure function, so that streams can be rebuilt from the bytes.
+
+    The first is that of its subject. ``reference`` has what decisions on any claim depend on.
+    """
+    subject = subject_of(event)
+    match event:
+        case catalog.LedgerCreated():
+            return (_LEDGER,)
+        case catalog.PolicyActivated():
+            return (POLICY, REFERENCE)
+        case catalog.SourceUpdated() | catalog.SourceGraded():
+            return (subject, REFERENCE)
+        case catalog.StoryUpdated(changes=changes) if changes.parties is not UNSET or changes.allies is not UNSET:
+            return (subject, REFERENCE)
+        case catalog.ClaimMerged(merge=merge):
+            return (subject, merge.into)
+        case catalog.ClaimUnmerged(out_of=other):
+            return (subject, other)
+        case catalog.ClaimSplit(split=split):
+            return (subject, *(part.claim_id for part in split.parts))
+        case catalog.PublicationRecorded(publication=text):
+            return (subject, *(use.claim_id for use in text.claims))
+        case catalog.PublicationCorrected(claim_ids=claim_ids):
+            return (subject, *claim_ids)
+        case _:
+            return (subject,)
 
 
 def _time_of(event: catalog.Event) -> str | None:
     """Return when the event happened in the world, if that is known to the minute."""
-    said_at = event.statement.said_at if isinstance(event, catalog.StatementRecorded) else None
-    return moments.rfc3339(said_at) if said_at and "T" in said_at else None
+    match event:
+        case catalog.StatementRecorded(statement=said):
+            at = said.said_at
+        case catalog.StatementCorrected(correction=correction):
+            at = correction.at
+        case catalog.StatementWithdrawn(withdrawal=withdrawal):
+            at = withdrawal.at
+        case catalog.InquirySent(inquiry=inquiry):
+            at = inquiry.sent_at
+        case catalog.PublicationRecorded(publication=text):
+            at = text.published_at
+        case _:
+            at = None
+    return moments.rfc3339(at) if at and "T" in at else None
 
 
 @lru_cache

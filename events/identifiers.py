@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 import uuid_utils
 from msgspec import Meta
 
-Kind = Literal["story", "claim", "source", "statement", "evidence", "assessment", "key", "person"]
+Kind = Literal[
+    "story", "claim", "source", "statement", "evidence", "inquiry", "assessment", "publication", "key", "person"
+]
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
@@ -21,6 +23,10 @@ EvidenceId = Annotated[
     str, Meta(pattern=rf"^evidence_{_BASE32}$(?!\n)", description="A piece of evidence's identifier.")
 ]
 AssessmentId = Annotated[str, Meta(pattern=rf"^assessment_{_BASE32}$(?!\n)", description="An assessment's identifier.")]
+InquiryId = Annotated[str, Meta(pattern=rf"^inquiry_{_BASE32}$(?!\n)", description="An inquiry's identifier.")]
+PublicationId = Annotated[
+    str, Meta(pattern=rf"^publication_{_BASE32}$(?!\n)", description="A publication's identifier.")
+]
 PersonId = Annotated[
     str, Meta(pattern=rf"^person_{_BASE32}$(?!\n)", description="An opaque identifier of a person; names stay outside.")
 ]

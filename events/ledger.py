@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from events import catalog, keys, moments
-from events.catalog import LedgerCreated, Policy
+from events.catalog import LedgerCreated
 from events.envelope import LARGEST_EVENT, REFERENCE, Cursor, Entry, Provenance, encode, stored_size, streams_of
 from events.errors import (
     BadCursor,
@@ -27,6 +27,7 @@ from events.errors import (
 from events.group_commit import LONGEST_QUEUE, Appended, GroupCommit, Prepared, stored_command_id
 from events.identifiers import new_epoch
 from events.store import Store, answering
+from events.words import Policy
 
 _FOLLOW_BATCH = 1000
 _BLOCK_MILLISECONDS = 1000

@@ -29,7 +29,7 @@ async def open_served(store: events.store.Store, ledger_name: str) -> Served:
     """Open a ledger for recording and reading, and create it if the store has none of that name."""
     ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE)
     queries = Queries(store, ledger.keys)
-    recorder = Recorder(ledger, await ledger.policy(), Snapshots(store, ledger))
+    recorder = Recorder(ledger, Snapshots(store, ledger))
     return Served(ledger, recorder, queries)
 
 
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> Litestar:
             running.served = await open_served(store, settings.ledger)
             running.keys = Keys(store)
             yield
+            await running.served.recorder.drain()
             await running.served.ledger.drain()
         finally:
             await store.aclose()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
-from events import catalog
+from events import catalog, records
 from events.catalog import Event
 from events.identifiers import Kind, derived_id
 from service.verification.commands import Caller, Outcome, Recorder
@@ -113,9 +113,9 @@ async def load(story: StoryFile, recorder: Recorder, *, actor: str = "system") -
 
 async def _record(proposed: Event, recorder: Recorder, caller: Caller) -> Outcome:
     if isinstance(proposed, catalog.StoryOpened):
-        return await recorder.open_story(proposed, caller)
+        return await recorder.on_story(proposed, caller)
     if isinstance(proposed, catalog.SourceRegistered):
-        return await recorder.register_source(proposed, caller)
+        return await recorder.on_source(proposed, caller)
     return await recorder.on_claim([proposed], caller)
 
 
@@ -128,16 +128,16 @@ class _Reader:
 
     def story(self, part: dict[str, Any]) -> _Item:
         story_id = derived_id("story", self._key)
-        return self._item(catalog.StoryOpened(story_id=story_id, story=self._part(part, catalog.Story)))
+        return self._item(catalog.StoryOpened(story_id=story_id, story=self._part(part, records.Story)))
 
     def source(self, part: dict[str, Any]) -> _Item:
         source_id = self._id("source", self._take_key(part, "sources"))
-        return self._item(catalog.SourceRegistered(source_id=source_id, source=self._part(part, catalog.Source)))
+        return self._item(catalog.SourceRegistered(source_id=source_id, source=self._part(part, records.Source)))
 
     def claim(self, part: dict[str, Any]) -> _Item:
         claim_id = self._id("claim", self._take_key(part, "claims"))
         part["story_id"] = derived_id("story", self._key)
-        return self._item(catalog.ClaimRegistered(claim_id=claim_id, claim=self._part(part, catalog.Claim)))
+        return self._item(catalog.ClaimRegistered(claim_id=claim_id, claim=self._part(part, records.Claim)))
 
     def entry(self, part: dict[str, Any]) -> _Item:
         key = self._take_key(part, "entries")
@@ -148,26 +148,26 @@ class _Reader:
         match kind:
             case "statement":
                 said["rests_on"] = [self._source_or_evidence(rest) for rest in said.get("rests_on", ())]
-                statement = self._part(said, catalog.Statement)
+                statement = self._part(said, records.Statement)
                 statement_id = self._id("statement", key)
                 return self._item(
                     catalog.StatementRecorded(claim_id=claim_id, statement_id=statement_id, statement=statement)
                 )
             case "evidence":
-                evidence = self._part(said, catalog.Evidence)
+                evidence = self._part(said, records.Evidence)
                 evidence_id = self._id("evidence", key)
                 return self._item(catalog.EvidenceAdded(claim_id=claim_id, evidence_id=evidence_id, evidence=evidence))
             case "authentication":
                 evidence_id = self._id("evidence", said.pop("evidence"))
-                found = self._part(said, catalog.Authentication)
+                found = self._part(said, records.Authentication)
                 return self._item(
                     catalog.EvidenceAuthenticated(claim_id=claim_id, evidence_id=evidence_id, authentication=found)
                 )
             case "absence":
-                absence = self._part(said, catalog.Absence)
+                absence = self._part(said, records.Absence)
                 return self._item(catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=absence))
             case "assessment":
-                judged = self._part(said, catalog.Assessment)
+                judged = self._part(said, records.Assessment)
                 assessment_id = self._id("assessment", key)
                 return self._item(
                     catalog.AssessmentMade(claim_id=claim_id, assessment_id=assessment_id, assessment=judged)

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from events.catalog import Flag, State
+from events.words import Flag, State
 from service.projections.documents import ClaimDocument
 from service.projections.status import ProjectionStatus
 from service.settings import Settings

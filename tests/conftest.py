@@ -96,7 +96,7 @@ async def ledger(store: Store, ledger_name: str) -> Ledger:
 @pytest.fixture
 def recorder(ledger: Ledger) -> Recorder:
     """What records on that ledger."""
-    return Recorder(ledger, STRICT_TWO_SOURCE)
+    return Recorder(ledger)
 
 
 @pytest.fixture(scope="session")

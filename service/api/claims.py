@@ -7,8 +7,10 @@ from litestar import get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from events import catalog
-from events.catalog import Absence, Assessment, Authentication, Claim, Event, Evidence, Flag, State, Statement
+from events.catalog import Event
 from events.identifiers import new_id
+from events.records import Absence, Assessment, Authentication, Claim, Evidence, Statement
+from events.words import Flag, State
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.served import (

@@ -3,8 +3,9 @@
 from litestar import get, post
 from litestar.params import FromPath, FromQuery
 
-from events.catalog import Source, SourceRegistered
+from events.catalog import SourceRegistered
 from events.identifiers import new_id
+from events.records import Source
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.served import ApiRequest, Receipt, caller, created, document, listing, page_size, served
@@ -19,7 +20,7 @@ async def register_source(request: ApiRequest) -> Answer:
     """Register who speaks or publishes, the parties it speaks for, and what it is affiliated to."""
     source = await body(request, Source)
     proposed = SourceRegistered(source_id=new_id("source"), source=source)
-    outcome = await served(request).recorder.register_source(proposed, caller(request, "registerSource", source))
+    outcome = await served(request).recorder.on_source(proposed, caller(request, "registerSource", source))
     return created(request, outcome, "source_id", SOURCES, _WHERE)
 
 

@@ -3,8 +3,9 @@
 from litestar import get, post
 from litestar.params import FromPath, FromQuery
 
-from events.catalog import Story, StoryOpened
+from events.catalog import StoryOpened
 from events.identifiers import new_id
+from events.records import Story
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.served import ApiRequest, Receipt, caller, created, document, listing, page_size, served
@@ -19,7 +20,7 @@ async def open_story(request: ApiRequest) -> Answer:
     """Open a story: the matter being covered, with its parties and who sides with whom."""
     story = await body(request, Story)
     proposed = StoryOpened(story_id=new_id("story"), story=story)
-    outcome = await served(request).recorder.open_story(proposed, caller(request, "openStory", story))
+    outcome = await served(request).recorder.on_story(proposed, caller(request, "openStory", story))
     return created(request, outcome, "story_id", STORIES, _WHERE)
 
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
-from events import catalog, moments
-from events.catalog import Absence, Assessment, Claim, ClaimRegistered, Evidence, Source, Statement, Story
+from events import catalog, moments, records, words
+from events.catalog import ClaimRegistered
+from events.records import Absence, Assessment, Claim, Evidence, Source, Statement, Story
 from service.verification.facts import Happened
 
 MOST_LISTED = 50
@@ -33,7 +34,7 @@ class EvidenceItem(Struct, frozen=True):
     position: int
     recordedtime: str
     evidence: Evidence
-    authenticated: catalog.Authentication | None = None
+    authenticated: records.Authentication | None = None
     authenticated_at: str | None = None
 
 
@@ -57,11 +58,11 @@ class AbsenceItem(Struct, frozen=True):
 class Standing(Struct, frozen=True):
     """Where a claim stands since ``position``, and because of what."""
 
-    state: catalog.State
-    flags: tuple[catalog.Flag, ...]
+    state: words.State
+    flags: tuple[words.Flag, ...]
     credibility: int
-    because: catalog.Because
-    policy: catalog.PolicyName
+    because: words.Because
+    policy: words.PolicyName
     engine: int
     position: int
     since: str

@@ -1,33 +1,39 @@
-"""Commands: facts are read, a decision is made on them, and its events are appended if nothing has moved.
+"""Commands: what is on record is read, a decision is made on it, and its events are appended if nothing has moved.
 
 The one place where verification touches the ledger. Facts are cached in the process and may be old: the append names
-the versions that the decision was made on, and a conflict or a refusal is looked at again with fresh facts.
+the versions that the decision was made on, and a conflict or a refusal is looked at again with fresh facts. Commands
+on one claim that come while another one is under way are decided in turn, each on what the one before it will have
+made of the facts, and appended together.
 """
 
 import asyncio
 import random
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from weakref import WeakValueDictionary
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from events import catalog, moments
-from events.catalog import Event, Policy
-from events.envelope import REFERENCE, Provenance, subject_of
+from events.catalog import Event
+from events.envelope import REFERENCE, Provenance, streams_of
 from events.errors import VersionConflict
 from events.group_commit import Appended
 from events.ledger import Command, Ledger
+from events.records import Claim
 from service.verification import decide
+from service.verification.checks import MOST_TOGETHER
+from service.verification.context import StoryFacts
+from service.verification.decide import Decision, World
 from service.verification.facts import Facts, Happened, fold, happened
 from service.verification.reference import Edition, Reference
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, VersionMismatch
 from service.verification.snapshots import Snapshots
-from service.verification.voices import Context
 
 _ATTEMPTS = 8
 _MOST_CACHED = 10_000
+_MOST_IN_TURN = 32
+"""Commands on one claim that are decided in turn and appended together."""
 
 
 class Caller(Struct, frozen=True):
@@ -40,7 +46,7 @@ class Caller(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What a command recorded: its events with their places, and the version of their stream after them.
+    """What a command recorded: its events with their places, and the version of its first stream after them.
 
     ``repeated`` says that an earlier command with the same id did it.
     """
@@ -57,132 +63,312 @@ class Outcome(Struct, frozen=True):
 
 
 class _Cached(Struct):
-    """Facts in this process, the version of their last snapshot, and the edition that has all their sources."""
+    """Facts in this process, and the version of their last snapshot."""
 
     facts: Facts
     snapshot: int
-    sources_in: Edition | None = None
+    edition: Edition | None = None
+    """The edition that has all the sources that the facts name."""
+
+
+class _Proposal(Struct):
+    """A command that waits for its turn. ``reads`` are claims that it looks at beside those that it changes."""
+
+    events: Sequence[Event]
+    caller: Caller
+    reads: tuple[str, ...]
+    outcome: asyncio.Future[Outcome]
 
 
 class Recorder:
-    """Records commands on one ledger by one policy."""
+    """Records commands on one ledger by the policy in force."""
 
-    def __init__(self, ledger: Ledger, policy: Policy, snapshots: Snapshots | None = None) -> None:
-        self._ledger, self._policy, self._snapshots = ledger, policy, snapshots
-        self._reference = Reference(ledger)
+    def __init__(self, ledger: Ledger, snapshots: Snapshots | None = None) -> None:
+        self._ledger, self._snapshots = ledger, snapshots
+        self.reference = Reference(ledger)
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._waiting: dict[str, deque[_Proposal]] = {}
+        self._working: set[asyncio.Task[None]] = set()
 
-    async def open_story(self, proposed: catalog.StoryOpened, caller: Caller) -> Outcome:
-        """Open a story. Raises ``RuleBroken``, ``AlreadyRecorded`` or an error of the ledger."""
-
-        async def once() -> Outcome:
-            return await self._append(decide.on_story(proposed), {proposed.story_id: 0}, caller, proposed.story_id)
-
-        return await self._new(once, proposed.story_id, caller)
-
-    async def register_source(self, proposed: catalog.SourceRegistered, caller: Caller) -> Outcome:
-        """Register a source. Raises ``UnknownReference``, ``AlreadyRecorded`` or an error of the ledger."""
+    async def on_story(self, proposed: Event, caller: Caller) -> Outcome:
+        """Open, update or close a story. Raises a ``Refusal`` or an error of the ledger."""
+        (stream, *_) = streams_of(proposed)
 
         async def once() -> Outcome:
-            edition = await self._reference.edition()
-            events = decide.on_source(proposed, await edition.sources(proposed.source.affiliated_to))
-            conditions = {proposed.source_id: 0, REFERENCE: edition.version}
-            return await self._append(events, conditions, caller, None)
+            if isinstance(proposed, catalog.StoryOpened):
+                return await self._append(decide.on_story(proposed, ()), {stream: 0}, caller, stream)
+            edition = await self.reference.edition()
+            versions = await _or_not_on_record(edition.story(stream))
+            _expect(caller, len(versions))
+            events = decide.on_story(proposed, versions)
+            return await self._append(events, {stream: len(versions)}, caller, stream)
 
-        return await self._new(once, proposed.source_id, caller)
+        return await self._on_one(once, stream, caller, new=isinstance(proposed, catalog.StoryOpened))
 
-    async def on_claim(self, proposed: Sequence[Event], caller: Caller) -> Outcome:
-        """Record events on one claim, and its new state if that differs.
+    async def on_source(self, proposed: Event, caller: Caller) -> Outcome:
+        """Register, update or grade a source. Raises a ``Refusal`` or an error of the ledger."""
+        (stream, *_) = streams_of(proposed)
 
-        Raises a ``Refusal`` (``VersionMismatch`` if the caller expected another version) or an error of the ledger;
-        ``VersionConflict`` only after eight attempts.
+        async def once() -> Outcome:
+            edition = await self.reference.edition()
+            version = 0
+            named = [stream]
+            match proposed:
+                case catalog.SourceRegistered(source=source):
+                    named += source.affiliated_to
+                case catalog.SourceUpdated(changes=changes):
+                    named += changes.affiliated_to or ()
+            sources = await edition.read_sources(named)
+            if not isinstance(proposed, catalog.SourceRegistered):
+                if stream not in sources:
+                    raise NotOnRecord(f"there is no source {stream}")
+                version = sources.version(stream)
+                _expect(caller, version)
+            events = decide.on_source(proposed, sources.now)
+            return await self._append(events, {stream: version, REFERENCE: edition.version}, caller, None)
+
+        return await self._on_one(once, stream, caller, new=isinstance(proposed, catalog.SourceRegistered))
+
+    async def activate(self, proposed: catalog.PolicyActivated, caller: Caller) -> Outcome:
+        """Judge claims by another policy from now on. Raises a ``Refusal`` or an error of the ledger."""
+
+        async def once() -> Outcome:
+            edition = await self.reference.edition()
+            events = decide.on_policy(proposed, [each.policy for each in edition.policies])
+            return await self._append(events, {REFERENCE: edition.version}, caller, None)
+
+        return await self._on_one(once, REFERENCE, caller, new=False)
+
+    async def on_claim(self, proposed: Sequence[Event], caller: Caller, *, reads: Iterable[str] = ()) -> Outcome:
+        """Record events on claims, and the new state of every claim for which it differs.
+
+        ``reads`` names claims that the checks look at beside those that the events name. Raises a ``Refusal``
+        (``VersionMismatch`` if the caller expected another version) or an error of the ledger; ``VersionConflict``
+        only after eight attempts. A caller that is cancelled leaves its command under way.
         """
-        claim_id = subject_of(proposed[0])
-        async with self._lock(claim_id):
-            fresh = claim_id not in self._cache
-            for attempt in range(_ATTEMPTS):
-                facts = await self._facts(claim_id)
-                try:
-                    return await self._decide_and_append(claim_id, proposed, facts, caller)
-                except Refusal:
-                    if earlier := await self._recall(caller):
-                        return earlier
-                    if fresh:
-                        raise
-                except VersionConflict as conflict:
-                    if attempt == _ATTEMPTS - 1:
-                        raise
-                    if conflict.stream == REFERENCE:
-                        self._reference.forget()
-                    await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - jitter
-                await self._refresh(claim_id)
-                fresh = True
+        proposal = _Proposal(proposed, caller, tuple(reads), asyncio.get_running_loop().create_future())
+        claim_id = _claims_of(proposed)[0]
+        if claim_id in self._waiting:
+            self._waiting[claim_id].append(proposal)
+        else:
+            self._waiting[claim_id] = deque([proposal])
+            working = asyncio.create_task(self._work(claim_id))
+            self._working.add(working)
+            working.add_done_callback(self._working.discard)
+        return await proposal.outcome
+
+    async def reassess(self, claim_id: str, caller: Caller) -> Outcome | None:
+        """Record a claim's verdict if it is no longer the one last recorded. Raises as :meth:`on_claim` does."""
+
+        async def once() -> Outcome | None:
+            edition = await self.reference.edition()
+            world, conditions = await self._world(edition, [claim_id], ())
+            if events := decide.reassessed(claim_id, world):
+                story_id = world.facts[claim_id].claim.story_id
+                outcome = await self._append(events, conditions, caller, story_id)
+                await self._remember(world.facts, outcome)
+                return outcome
+            return None
+
+        for attempt in range(_ATTEMPTS):
+            await self._refresh([claim_id])
+            try:
+                return await once()
+            except VersionConflict as conflict:
+                await self._look_again(conflict, attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _decide_and_append(
-        self, claim_id: str, proposed: Sequence[Event], facts: Facts | None, caller: Caller
+    async def world(self, claim_id: str) -> tuple[World, Edition]:
+        """Return all that a verdict on a claim depends on, as it is now, through time. Raises ``NotOnRecord``."""
+        edition = await self.reference.renew()
+        await self._refresh([claim_id])
+        world, _ = await self._world(edition, [claim_id], ())
+        if claim_id not in world.facts:
+            raise NotOnRecord(f"there is no claim {claim_id[:80]}")
+        return world, edition
+
+    async def drain(self) -> None:
+        """Wait until every command that was given has its outcome."""
+        while self._working:
+            await asyncio.wait(self._working)
+
+    # ------------------------------------------------------------------------------ commands on claims
+
+    async def _work(self, claim_id: str) -> None:
+        """Carry out the commands that wait for a claim, those that have gathered together, until none is left."""
+        queue = self._waiting[claim_id]
+        together: list[_Proposal] = []
+        try:
+            while queue:
+                together = [queue.popleft() for _ in range(min(len(queue), _MOST_IN_TURN))]
+                await self._in_turn(together)
+                for proposal in together:
+                    if not proposal.outcome.done():
+                        await self._settle(proposal)
+        finally:
+            del self._waiting[claim_id]
+            for proposal in (*together, *queue):
+                proposal.outcome.cancel()  # only if this task was: whoever waits must not wait for ever
+
+    async def _in_turn(self, together: Sequence[_Proposal]) -> None:
+        """Decide commands one on the facts that the one before it makes, append all at once, and answer what was done.
+
+        Whatever is not as it was thought to be leaves its command unanswered: that one is then decided by itself.
+        """
+        under_way: list[tuple[_Proposal, Decision, asyncio.Task[Outcome]]] = []
+        facts: Mapping[str, Facts] | None = None
+        for proposal in together:
+            try:
+                decision, conditions, facts = await self._decide(proposal, facts)
+            except Refusal:
+                continue
+            except Exception:  # noqa: BLE001 - it will happen again to this command alone, and is raised there
+                break
+            story_id = decision.facts[_claims_of(proposal.events)[0]].claim.story_id
+            appending = asyncio.create_task(self._append(decision.events, conditions, proposal.caller, story_id))
+            under_way.append((proposal, decision, appending))
+        await asyncio.gather(*(appending for *_, appending in under_way), return_exceptions=True)
+        for proposal, decision, appending in under_way:
+            error = appending.exception()
+            if error is None:
+                outcome = appending.result()
+                if not outcome.repeated:
+                    await self._remember(decision.facts, outcome)
+                _answer(proposal, outcome)
+            elif not isinstance(error, VersionConflict):
+                _refuse(proposal, error)
+
+    async def _settle(self, proposal: _Proposal) -> None:
+        """Carry out one command, looking again at what is on record as often as it moves."""
+        try:
+            _answer(proposal, await self._until_settled(proposal))
+        except Exception as error:  # noqa: BLE001 - whoever gave the command gets it
+            _refuse(proposal, error)
+
+    async def _until_settled(self, proposal: _Proposal) -> Outcome:
+        for attempt in range(_ATTEMPTS):
+            await self._refresh(_claims_of(proposal.events))
+            try:
+                decision, conditions, _ = await self._decide(proposal, None)
+                story_id = decision.facts[_claims_of(proposal.events)[0]].claim.story_id
+                outcome = await self._append(decision.events, conditions, proposal.caller, story_id)
+            except Refusal:
+                if earlier := await self._recall(proposal.caller):
+                    return earlier
+                if attempt or not await self._reference_moved():
+                    raise
+            except VersionConflict as conflict:
+                await self._look_again(conflict, attempt)
+            else:
+                if not outcome.repeated:
+                    await self._remember(decision.facts, outcome)
+                return outcome
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _decide(
+        self, proposal: _Proposal, facts: Mapping[str, Facts] | None
+    ) -> tuple[Decision, dict[str, int], Mapping[str, Facts]]:
+        """Decide a command on cached facts or, where they are given, on those that will be."""
+        edition = await self.reference.edition()
+        claim_ids = _claims_of(proposal.events)
+        world, conditions = await self._world(edition, claim_ids, proposal.events, proposal.reads, facts)
+        own = world.facts.get(claim_ids[0])
+        _expect(proposal.caller, own.version if own else 0)
+        decision = decide.on_claims(proposal.events, world, time.time_ns() // 1000)
+        return decision, conditions, decision.facts
+
+    async def _world(
+        self,
+        edition: Edition,
+        claim_ids: Sequence[str],
+        proposed: Sequence[Event],
+        reads: Sequence[str] = (),
+        given: Mapping[str, Facts] | None = None,
+    ) -> tuple[World, dict[str, int]]:
+        """Return what a decision on these claims reads, and the versions of all the streams that it reads."""
+        new = {event.claim_id: event.claim for event in proposed if isinstance(event, catalog.ClaimRegistered)}
+        facts: dict[str, Facts] = {}
+        conditions = dict.fromkeys(_streams_begun(proposed), 0)
+        waiting = [*claim_ids, *reads, *(each for claim in new.values() for each in _claims_named(claim))]
+        waiting += [each for event in proposed for each in _claims_named_by(event)]
+        while waiting:
+            claim_id = waiting.pop()
+            if claim_id in facts or claim_id in conditions or claim_id in new:
+                continue
+            found = given.get(claim_id) if given else None
+            if found is None:
+                found = await self._facts(claim_id)
+            if found is None:
+                conditions[claim_id] = 0
+                continue
+            facts[claim_id] = found
+            if len(facts) <= MOST_TOGETHER:
+                waiting += [*found.neighbours(), *_claims_named(found.claim)]
+        conditions |= {claim_id: found.version for claim_id, found in facts.items()}
+        conditions |= {claim_id: 0 for claim_id in new if claim_id not in facts} | {REFERENCE: edition.version}
+        if not (facts or new):
+            raise NotOnRecord(f"there is no claim {claim_ids[0][:80]}")
+        begun = {claim.story_id for claim in new.values()}
+        stories = {key: await edition.story(key) for key in begun | {each.claim.story_id for each in facts.values()}}
+        conditions |= {story_id: len(stories[story_id]) for story_id in begun}
+        named = {source_id for event in proposed for source_id in _sources_named(event)}
+        for claim_id, each in facts.items():
+            cached = self._cache.get(claim_id)
+            if cached is None or cached.edition is not edition:
+                named |= each.source_ids()
+                if cached:
+                    cached.edition = edition
+        sources = await edition.read_sources(named)
+        return World(facts, stories, sources, edition.policy), conditions
+
+    # --------------------------------------------------------------------------- appending and recalling
+
+    async def _on_one(
+        self, once: Callable[[], Awaitable[Outcome]], stream: str, caller: Caller, *, new: bool
     ) -> Outcome:
-        version = facts.version if facts else 0
-        if caller.expected_versions is not None and version not in caller.expected_versions:
-            raise VersionMismatch(caller.expected_versions, version)
-        first = proposed[0]
-        if facts is not None:
-            claim = facts.claim
-        elif isinstance(first, catalog.ClaimRegistered):
-            claim = first.claim
-        else:
-            raise NotOnRecord(f"there is no claim {claim_id}")
-        edition = await self._reference.edition()
-        context = await self._context(edition, claim_id, claim, proposed)
-        conditions = {claim_id: version, REFERENCE: edition.version}
-        events = decide.on_claim(proposed, facts, context, self._policy, time.time_ns() // 1000)
-        outcome = await self._append(events, conditions, caller, claim.story_id)
-        if not outcome.repeated:
-            folded = fold(facts, outcome.happened)
-            assert folded is not None  # noqa: S101 - something was recorded
-            await self._keep_and_snapshot(folded)
-        return outcome
-
-    async def _context(
-        self, edition: Edition, claim_id: str, claim: catalog.Claim, proposed: Sequence[Event]
-    ) -> Context:
-        """Return what a decision depends on beside the claim, with every source that facts and proposal name."""
-        named = [source_id for event in proposed for source_id in _sources_named(event)]
-        cached = self._cache.get(claim_id)
-        if cached and cached.sources_in is not edition:
-            named += cached.facts.source_ids()
-        context = await edition.context(claim, named)
-        if cached:
-            cached.sources_in = edition
-        return context
-
-    async def _new(self, once: Callable[[], Awaitable[Outcome]], stream: str, caller: Caller) -> Outcome:
-        """Record the first events of a stream; what is there already is refused unless this command put it there."""
-        for _ in range(_ATTEMPTS):
+        """Record on one stream that is no claim's; what is new and there already is refused, unless we put it there."""
+        for attempt in range(_ATTEMPTS):
             try:
                 return await once()
             except Refusal:
                 if earlier := await self._recall(caller):
                     return earlier
-                raise
+                if attempt or not await self._reference_moved():
+                    raise
             except VersionConflict as conflict:
-                if conflict.stream == stream:
+                if new and conflict.stream == stream:
                     raise AlreadyRecorded(f"{stream} is on record") from conflict
-                self._reference.forget()
-        return await once()
+                await self._look_again(conflict, attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _look_again(self, conflict: VersionConflict, attempt: int) -> None:
+        """Read again what has moved, and pause a moment; raise the conflict if there have been enough attempts."""
+        if attempt == _ATTEMPTS - 1:
+            raise conflict
+        edition = await self.reference.renew()
+        if conflict.stream.startswith("claim_"):
+            await self._refresh([conflict.stream])
+        else:
+            edition.forget(conflict.stream)
+        await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - jitter
+
+    async def _reference_moved(self) -> bool:
+        """Whether what decisions depend on beside their claims has changed since it was read; it is read again then."""
+        before = (await self.reference.edition()).version
+        return (await self.reference.renew()).version != before
 
     async def _append(
-        self, events: tuple[Event, ...], conditions: dict[str, int], caller: Caller, story_id: str | None
+        self, events: Sequence[Event], conditions: dict[str, int], caller: Caller, story_id: str | None
     ) -> Outcome:
         provenance = Provenance(caller.actor, caller.command_id, caller.command_hash, story_id)
         appended = await self._ledger.append(Command(events, conditions, provenance))
-        stream = next(iter(conditions))
         if appended.repeated:
             return await self._rebuilt(appended)
         at = moments.microseconds(appended.recordedtime)
         recorded = tuple(Happened(event, appended.first + n, at) for n, event in enumerate(events))
-        return Outcome(recorded, appended.recordedtime, conditions[stream] + len(events), repeated=False)
+        (stream, *_) = streams_of(events[0])
+        made = sum(stream in streams_of(event) for event in events)
+        return Outcome(recorded, appended.recordedtime, conditions.get(stream, 0) + made, repeated=False)
 
     async def _recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
@@ -195,6 +381,8 @@ class Recorder:
         version = await self._ledger.version_at(entries[0].envelope.subject, appended.last)
         return Outcome(tuple(map(happened, entries)), entries[0].envelope.recordedtime, version, repeated=True)
 
+    # ------------------------------------------------------------------------------------ cached facts
+
     async def _facts(self, claim_id: str) -> Facts | None:
         if not claim_id.startswith("claim_"):
             raise NotOnRecord(f"there is no claim {claim_id[:80]}")
@@ -202,18 +390,43 @@ class Recorder:
             snapshot = await self._snapshots.read(claim_id) if self._snapshots else None
             if snapshot is not None:
                 self._keep(_Cached(snapshot, snapshot.version))
-            await self._refresh(claim_id)
+            await self._refresh([claim_id])
         cached = self._cache.get(claim_id)
         return cached.facts if cached else None
 
-    async def _refresh(self, claim_id: str) -> None:
-        """Fold what the claim's stream holds beyond the cached facts."""
-        cached = self._cache.get(claim_id)
-        facts = cached.facts if cached else None
-        while entries := await self._ledger.history(claim_id, after=facts.version if facts else 0):
-            facts = fold(facts, map(happened, entries))
-        if facts is not None:
-            self._keep(_Cached(facts, cached.snapshot if cached else 0))
+    async def _refresh(self, claim_ids: Iterable[str]) -> None:
+        """Fold what the claims' streams hold beyond the cached facts, and those of all that they are read with."""
+        waiting, seen = list(claim_ids), set()
+        while waiting:
+            claim_id = waiting.pop()
+            if claim_id in seen:
+                continue
+            seen.add(claim_id)
+            cached = self._cache.get(claim_id)
+            facts = cached.facts if cached else None
+            before = facts
+            while entries := await self._ledger.history(claim_id, after=facts.version if facts else 0):
+                facts = fold(facts, map(happened, entries))
+            if facts is not None:
+                if facts is not before or cached is None:
+                    self._keep(_Cached(facts, cached.snapshot if cached else 0))
+                if len(seen) <= MOST_TOGETHER:
+                    waiting += facts.neighbours()
+
+    async def _remember(self, facts: Mapping[str, Facts], outcome: Outcome) -> None:
+        """Bring the cached facts of every claim that a command changed up to what was recorded."""
+        changed: dict[str, list[Happened]] = {}
+        for it in outcome.happened:
+            for claim_id in _claims_of([it.event]):
+                changed.setdefault(claim_id, []).append(it)
+        for claim_id, happenings in changed.items():
+            cached = self._cache.get(claim_id)
+            version = facts[claim_id].version - len(happenings)
+            if (cached.facts.version if cached else 0) != version:
+                continue  # it is behind, or was read again since: the next decision finds out
+            folded = fold(cached.facts if cached else None, happenings)
+            assert folded is not None  # noqa: S101 - something was recorded
+            await self._keep_and_snapshot(folded)
 
     async def _keep_and_snapshot(self, facts: Facts) -> None:
         kept = self._cache.get(facts.claim_id)
@@ -231,26 +444,74 @@ class Recorder:
         if len(self._cache) > _MOST_CACHED:
             self._cache.popitem(last=False)
 
-    def _lock(self, claim_id: str) -> asyncio.Lock:
-        """Return the lock on which this process's commands on one claim queue up."""
-        lock = self._locks.get(claim_id)
-        if lock is None:
-            lock = self._locks[claim_id] = asyncio.Lock()
-        return lock
+
+def _answer(proposal: _Proposal, outcome: Outcome) -> None:
+    if not proposal.outcome.done():
+        proposal.outcome.set_result(outcome)
+
+
+def _refuse(proposal: _Proposal, error: BaseException) -> None:
+    if not proposal.outcome.done():
+        proposal.outcome.set_exception(error)
+
+
+def _expect(caller: Caller, version: int) -> None:
+    """Raise ``VersionMismatch`` unless the caller decided on this version, or on any."""
+    if caller.expected_versions is not None and version not in caller.expected_versions:
+        raise VersionMismatch(caller.expected_versions, version)
+
+
+async def _or_not_on_record(reading: Awaitable[tuple[StoryFacts, ...]]) -> tuple[StoryFacts, ...]:
+    try:
+        return await reading
+    except Refusal as refusal:
+        raise NotOnRecord(refusal.detail) from refusal
+
+
+def _claims_of(events: Sequence[Event]) -> list[str]:
+    """Return the claims whose streams events belong to, the first event's first."""
+    named = [stream for event in events for stream in streams_of(event) if stream.startswith("claim_")]
+    return list(dict.fromkeys(named))
+
+
+def _streams_begun(proposed: Sequence[Event]) -> list[str]:
+    """Return the streams, other than claims', that these events begin."""
+    return [event.publication_id for event in proposed if isinstance(event, catalog.PublicationRecorded)]
+
+
+def _claims_named(claim: Claim) -> list[str]:
+    """Return the claims that a claim names: the terms of its sum, and the one that it is a part of."""
+    return [term.claim_id for term in claim.sum_of] + ([claim.parent_id] if claim.parent_id else [])
+
+
+def _claims_named_by(event: Event) -> list[str]:
+    """Return the claims that a proposed event names beside those whose streams it belongs to."""
+    if isinstance(event, catalog.ClaimUpdated):
+        terms, parent_id = event.changes.sum_of or (), event.changes.parent_id or None
+        return [term.claim_id for term in terms] + ([parent_id] if parent_id else [])
+    return []
 
 
 def _sources_named(event: Event) -> list[str]:
     """Return the sources that a proposed event names."""
+    named: list[str | None]
     match event:
         case catalog.ClaimRegistered(claim=claim):
             named = [claim.declared_by]
+        case catalog.ClaimUpdated(changes=changes):
+            named = [changes.declared_by or None]
         case catalog.StatementRecorded(statement=said):
-            rests = (rest for rest in said.rests_on if rest.startswith("source_"))
-            named = [said.speaker_id, said.publisher_id, *said.relay_ids, *rests]
+            named = [said.speaker_id, said.publisher_id, *said.relay_ids, *said.rests_on]
+        case catalog.StatementCorrected(correction=correction):
+            named = [correction.after.speaker_id or None, *(correction.after.rests_on or ())]
         case catalog.EvidenceAdded(evidence=added):
             named = [added.supplied_by]
+        case catalog.EvidenceChallenged(challenge=challenge):
+            named = [challenge.source_id]
         case catalog.EvidenceAbsenceNoted(absence=noted):
             named = [noted.source_id, noted.publisher_id]
+        case catalog.InquirySent(inquiry=asked):
+            named = [asked.source_id]
         case _:
             named = []
-    return [source_id for source_id in named if source_id]
+    return [source_id for source_id in named if source_id and source_id.startswith("source_")]

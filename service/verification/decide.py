@@ -1,43 +1,114 @@
 """Decide: what is proposed, seen against what is on record, is refused or becomes events. Pure.
 
-A command proposes the events that its caller wants on record. :func:`on_claim` checks each against the claim's facts,
-and adds ``claim.state_changed`` when the verdict differs from the last one recorded.
+A command proposes the events that its caller wants on record. :func:`on_claims` checks each against what is on record
+(:mod:`service.verification.checks`), and adds ``claim.state_changed`` for every claim whose verdict differs from the
+last one recorded: the claim itself, the one that speaks for it, and its parts.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec import UNSET, Struct, structs
 
 from events import catalog
-from events.catalog import ClaimStateChanged, Event, Policy
-from service.verification.facts import Facts, Happened, fold
-from service.verification.policy import ENGINE, Verdict, evaluate, name_of, shortened
-from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, RuleBroken, UnknownReference
-from service.verification.sources import Sources
-from service.verification.voices import Context
+from events.catalog import ClaimStateChanged, Event
+from events.envelope import streams_of
+from events.records import Claim, Story
+from events.words import Policy
+from service.verification.checks import Ground, check
+from service.verification.context import Context, StoryFacts, Term
+from service.verification.facts import Facts, Happened, changed, fold
+from service.verification.in_force import Dossier
+from service.verification.policy import BUILT_IN, ENGINE, Verdict, evaluate, name_of, shortened
+from service.verification.refusals import AlreadyRecorded, Refusal, RuleBroken, UnknownReference
+from service.verification.sources import SourceHistory, Sources
 
 LARGEST_STATE_CHANGE = 8 * 1024
 """Bytes of a ``claim.state_changed``; beyond it, reasons name fewer identifiers."""
 
 
-def on_claim(
-    proposed: Sequence[Event], facts: Facts | None, context: Context, policy: Policy, now: int
-) -> tuple[Event, ...]:
-    """Return the events to record on one claim. ``now`` is in microseconds since 1970.
+class World(Struct, frozen=True):
+    """All that a decision reads: claims, their stories through time, sources through time, and the policy in force."""
+
+    facts: Mapping[str, Facts]
+    stories: Mapping[str, Sequence[StoryFacts]]
+    sources: SourceHistory
+    policy: Policy
+
+    def context(self, claim: Claim) -> Context:
+        """Return the surroundings of one of the claims."""
+        terms = [Term(self.facts[term.claim_id], term) for term in claim.sum_of]
+        return Context(self.stories[claim.story_id], self.sources, terms)
+
+    def verdict(self, claim_id: str) -> Verdict:
+        """Return where a claim stands."""
+        facts = self.facts[claim_id]
+        return evaluate(Dossier(facts, self.facts), self.context(facts.claim), self.policy)
+
+
+class Decision(Struct, frozen=True):
+    """The events to record, and the facts as they are once that is done."""
+
+    events: tuple[Event, ...]
+    facts: Mapping[str, Facts]
+
+
+def on_claims(proposed: Sequence[Event], world: World, now: int) -> Decision:
+    """Decide on events of one or several claims. ``now`` is in microseconds since 1970.
 
     Raises ``NotOnRecord``, ``UnknownReference``, ``AlreadyRecorded`` or ``RuleBroken``.
     """
-    at = max(now, facts.recorded_at + 1) if facts else now  # what one command records has one time
+    facts = dict(world.facts)
+    world = structs.replace(world, facts=facts)
+    position = max((each.position for each in facts.values()), default=0)
+    at = max(now, max((each.recorded_at + 1 for each in facts.values()), default=0))  # a command has one time
+    decided: list[Event] = []
+    touched: dict[str, None] = {}
+
+    def record(event: Event) -> None:
+        decided.append(event)
+        it = Happened(event, position + len(decided), at)
+        for claim_id in _claims_of(event):
+            folded = fold(facts.get(claim_id), [it])
+            assert folded is not None  # noqa: S101 - it has this event at least
+            facts[claim_id] = folded
+            touched[claim_id] = None
+
     for n, event in enumerate(proposed):
         try:
-            _check(event, facts, context)
+            record(check(event, Ground(facts, world.stories, world.sources.now, now)))
         except Refusal as refusal:
             refusal.proposal = n
             raise
-        facts = fold(facts, [Happened(event, facts.position + 1 if facts else 1, at)])
-    assert facts is not None, "a command proposes at least one event"  # noqa: S101 - a caller's mistake, not a user's
-    changed = state_change(facts, evaluate(facts, context, policy), policy)
-    return (*proposed, changed) if changed else tuple(proposed)
+    for claim_id in _affected(touched, facts):
+        if change := state_change(facts[claim_id], world.verdict(claim_id), world.policy):
+            record(change)
+    return Decision(tuple(decided), facts)
+
+
+def reassessed(claim_id: str, world: World) -> tuple[Event, ...]:
+    """Return the event by which a claim's verdict is brought up to date, if it is not."""
+    facts = world.facts[claim_id]
+    if facts.merged_into:
+        return ()
+    change = state_change(facts, world.verdict(claim_id), world.policy)
+    return (change,) if change else ()
+
+
+def _claims_of(event: Event) -> Iterable[str]:
+    return (stream for stream in streams_of(event) if stream.startswith("claim_"))
+
+
+def _affected(touched: Iterable[str], facts: Mapping[str, Facts]) -> Iterable[str]:
+    """Return the claims whose verdict may differ: those that speak for the touched ones and for their parts."""
+    found: dict[str, None] = {}
+    for claim_id in touched:
+        for each in (claim_id, *facts[claim_id].lent_to):
+            above = facts[each]
+            while above.merged_into:
+                above = facts[above.merged_into]
+            found[above.claim_id] = None
+    return found
 
 
 def state_change(facts: Facts, verdict: Verdict, policy: Policy) -> ClaimStateChanged | None:
@@ -53,8 +124,8 @@ def state_change(facts: Facts, verdict: Verdict, policy: Policy) -> ClaimStateCh
         "policy": name.hash,
     }
     last = facts.last
-    changed = tuple(part for part, value in now.items() if last is None or getattr(last, part) != value)
-    if not changed:
+    differing = tuple(part for part, value in now.items() if last is None or getattr(last, part) != value)
+    if not differing:
         return None
     for most in (20, 10, 5, 2, 0):
         event = ClaimStateChanged(
@@ -66,110 +137,86 @@ def state_change(facts: Facts, verdict: Verdict, policy: Policy) -> ClaimStateCh
             because=shortened(verdict.because, most),
             policy=name,
             engine=ENGINE,
-            changed=changed,
+            changed=differing,
         )
         if len(msgspec.json.encode(event)) <= LARGEST_STATE_CHANGE:
             break
     return event
 
 
-def on_story(proposed: catalog.StoryOpened) -> tuple[Event, ...]:
-    """Return the events that open a story. Raises ``RuleBroken``."""
-    story = proposed.story
+def on_story(proposed: Event, versions: Sequence[StoryFacts]) -> tuple[Event, ...]:
+    """Decide on a story: opening, updating or closing it. Raises ``AlreadyRecorded`` or ``RuleBroken``."""
+    match proposed:
+        case catalog.StoryOpened(story=story):
+            _check_story(story)
+        case catalog.StoryUpdated(changes=changes):
+            now, values = versions[-1].story, changed(changes)
+            if all(getattr(now, name) == value for name, value in values.items()):
+                raise AlreadyRecorded("the story is as these changes would make it")
+            _check_story(structs.replace(now, **values))
+        case catalog.StoryClosed(story_id=story_id) if versions[-1].closed:
+            raise AlreadyRecorded(f"{story_id} is closed already")
+    return (proposed,)
+
+
+def _check_story(story: Story) -> None:
     for party, allies in story.allies.items():
         for ally in allies:
             if ally == party:
                 raise RuleBroken(f"{party!r} cannot be its own ally", f"/allies/{party}")
             if ally not in story.parties:
                 raise RuleBroken(f"{party!r} sides with {ally!r}, which is no party of the story", f"/allies/{party}")
+
+
+def on_source(proposed: Event, sources: Sources) -> tuple[Event, ...]:
+    """Decide on a source: registering, updating or grading it.
+
+    Raises ``UnknownReference``, ``AlreadyRecorded`` or ``RuleBroken``.
+    """
+    match proposed:
+        case catalog.SourceRegistered(source_id=source_id, source=source):
+            _check_affiliations(source_id, source.affiliated_to, sources)
+        case catalog.SourceUpdated(source_id=source_id, changes=changes):
+            now, values = sources.source(source_id), changed(changes)
+            if all(getattr(now, name) == value for name, value in values.items()):
+                raise AlreadyRecorded("the source is as these changes would make it")
+            if changes.affiliated_to is not UNSET:
+                _check_affiliations(source_id, changes.affiliated_to, sources)
     return (proposed,)
 
 
-def on_source(proposed: catalog.SourceRegistered, sources: Sources) -> tuple[Event, ...]:
-    """Return the events that register a source. Raises ``UnknownReference``."""
-    for n, upper in enumerate(proposed.source.affiliated_to):
-        _known_source(upper, sources, f"/affiliated_to/{n}")
+def on_policy(proposed: catalog.PolicyActivated, earlier: Sequence[Policy]) -> tuple[Event, ...]:
+    """Decide on a policy that is to be in force. Raises ``AlreadyRecorded`` or ``RuleBroken``."""
+    policy = proposed.policy
+    check_policy(policy)
+    if policy == earlier[-1]:
+        raise AlreadyRecorded(f"{policy.name} version {policy.version} is in force")
+    for known in earlier:
+        if (known.name, known.version) == (policy.name, policy.version) and known != policy:
+            raise RuleBroken(
+                f"{policy.name} version {policy.version} had other rules; give it a new version", "/version"
+            )
     return (proposed,)
 
 
-def _check(event: Event, facts: Facts | None, context: Context) -> None:
-    if isinstance(event, catalog.ClaimRegistered):
-        if facts is not None:
-            raise AlreadyRecorded(f"claim {event.claim_id} is on record")
-        _check_claim(event.claim, context)
-        return
-    if facts is None:
-        raise NotOnRecord("there is no such claim")
-    match event:
-        case catalog.StatementRecorded(statement_id=key, statement=said):
-            _check_new(key, facts.statements)
-            _check_statement(said, facts, context.sources)
-        case catalog.EvidenceAdded(evidence_id=key, evidence=added):
-            _check_new(key, facts.evidence)
-            _check_evidence(added, facts, context.sources)
-        case catalog.EvidenceAuthenticated(evidence_id=key):
-            _check_authentication(key, facts)
-        case catalog.EvidenceAbsenceNoted(absence=noted):
-            _check_absence(noted, facts, context.sources)
-        case catalog.AssessmentMade(assessment_id=key):
-            _check_new(key, {made.assessment_id for made in facts.assessments})
-        case _:
-            raise TypeError(f"{event.TYPE} cannot be proposed on a claim")
+def check_policy(policy: Policy) -> None:
+    """Raise ``RuleBroken`` for a policy that contradicts itself or takes the name of another."""
+    if policy.name in BUILT_IN and policy != BUILT_IN[policy.name]:
+        raise RuleBroken(f"{policy.name} is On Record's own; name yours otherwise", "/name")
+    excluded, countable = set(policy.excluded_grades), set(policy.countable_grades)
+    if both := sorted(excluded & countable):
+        raise RuleBroken(f"grade {both[0]} is both excluded and countable", "/excluded_grades")
+    single = set(policy.single_source_grades)
+    if never := sorted(single & excluded | (single - countable if countable else set())):
+        raise RuleBroken(f"grade {never[0]} is enough for a single source, and does not count", "/single_source_grades")
+    for field, grades in (("excluded_grades", policy.excluded_grades), ("countable_grades", policy.countable_grades)):
+        if len(set(grades)) < len(grades):
+            raise RuleBroken("every grade is named once", f"/{field}")
 
 
-def _check_claim(claim: catalog.Claim, context: Context) -> None:
-    for field in ("serves", "harms"):
-        for n, party in enumerate(getattr(claim, field) or ()):
-            if party not in context.story.parties:
-                raise RuleBroken(f"{party!r} is no party of the story", f"/{field}/{n}")
-    _known_source(claim.declared_by, context.sources, "/declared_by")
-    if claim.sum_of and len(claim.quantities) != 1:
-        raise RuleBroken("a claim that is a sum of others has exactly one figure", "/sum_of")
-
-
-def _check_statement(said: catalog.Statement, facts: Facts, sources: Sources) -> None:
-    _known_source(said.speaker_id, sources, "/speaker_id")
-    _known_source(said.publisher_id, sources, "/publisher_id")
-    for n, relay in enumerate(said.relay_ids):
-        _known_source(relay, sources, f"/relay_ids/{n}")
-    for n, rest in enumerate(said.rests_on):
-        if rest.startswith("source_"):
-            _known_source(rest, sources, f"/rests_on/{n}")
-        elif rest not in facts.evidence:
-            raise UnknownReference(f"this claim has no evidence {rest}", f"/rests_on/{n}")
-    if said.repeats is not None:
-        original = facts.statements.get(said.repeats)
-        if original is None:
-            raise UnknownReference(f"this claim has no statement {said.repeats}", "/repeats")
-        if original.repeats is not None:
-            raise RuleBroken(f"{said.repeats} is a repetition itself; name {original.repeats}", "/repeats")
-
-
-def _check_evidence(added: catalog.Evidence, facts: Facts, sources: Sources) -> None:
-    _known_source(added.supplied_by, sources, "/supplied_by")
-    if added.derived_from is not None and added.derived_from not in facts.evidence:
-        raise UnknownReference(f"this claim has no evidence {added.derived_from}", "/derived_from")
-
-
-def _check_authentication(evidence_id: str, facts: Facts) -> None:
-    if evidence_id not in facts.evidence:
-        raise NotOnRecord(f"this claim has no evidence {evidence_id}")
-    if facts.evidence[evidence_id].authenticated:
-        raise AlreadyRecorded(f"evidence {evidence_id} is authenticated already")
-
-
-def _check_absence(noted: catalog.Absence, facts: Facts, sources: Sources) -> None:
-    _known_source(noted.source_id, sources, "/source_id")
-    _known_source(noted.publisher_id, sources, "/publisher_id")
-    if any((noted.source_id, noted.publisher_id) == (it.source_id, it.publisher_id) for it in facts.absences):
-        raise AlreadyRecorded("this absence of evidence is noted already")
-
-
-def _check_new(key: str, recorded: Container[str]) -> None:
-    if key in recorded:
-        raise AlreadyRecorded(f"{key} is on record")
-
-
-def _known_source(source_id: str | None, sources: Sources, pointer: str) -> None:
-    if source_id is not None and source_id not in sources:
-        raise UnknownReference(f"there is no source {source_id}", pointer)
+def _check_affiliations(source_id: str, affiliated_to: Sequence[str], sources: Sources) -> None:
+    for n, upper in enumerate(affiliated_to):
+        if upper not in sources:
+            raise UnknownReference(f"there is no source {upper}", f"/affiliated_to/{n}")
+        if source_id == upper or source_id in sources.above(upper):
+            raise RuleBroken("no source answers to itself, at any remove", f"/affiliated_to/{n}")

@@ -1,15 +1,88 @@
-"""Facts: all that is on record about one claim, folded from its stream."""
+"""Facts: all that is on record about one claim, folded from its stream.
 
-from collections.abc import Iterable
+Nothing is dropped that a past moment needs: every amendment is kept with its place, and what is in force at a moment
+is worked out from that (:mod:`service.verification.in_force`). Only what was voided is gone, as if it had never been.
+"""
 
-from msgspec import Struct, field, structs
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+from msgspec import UNSET, Struct, field, structs
 
 from events import catalog, moments
-from events.catalog import Basis, Bearing, EvidenceOffered, Flag, Hedge, Quantity, Stance, State
 from events.envelope import Entry
+from events.records import Claim, Statement, StatementChanges
+from events.words import AmendedBy, Basis, Bearing, EvidenceOffered, Flag, Hedge, Part, Quantity, Stance, State
 
-FOLD = 1
+FOLD = 2
 """Raised whenever :func:`fold` could give other facts for the same events; stored facts of another fold are dropped."""
+
+
+class Horizon(NamedTuple):
+    """A moment on both axes: what was recorded up to ``position``, and said in the world by ``said_by`` (if asked).
+
+    ``said_by`` is in microseconds since 1970.
+    """
+
+    position: int = sys.maxsize
+    said_by: int | None = None
+
+    def holds(self, position: int, at: int) -> bool:
+        """Whether what was recorded at ``position`` and happened at ``at`` lies within it."""
+        return position <= self.position and (self.said_by is None or at <= self.said_by)
+
+
+NOW = Horizon()
+
+
+class Placed(Struct, frozen=True):
+    """Something with its place in the record."""
+
+    position: int
+    recorded_at: int
+
+
+class _HasPlace(Protocol):
+    @property
+    def position(self) -> int: ...
+    @property
+    def recorded_at(self) -> int: ...
+
+
+_H = TypeVar("_H", bound=_HasPlace)
+
+
+def known(versions: Sequence[_H], horizon: Horizon) -> _H:
+    """Return the version of something that was known at a moment: the first at least, which it was registered with."""
+    if len(versions) > 1 and horizon is not NOW:
+        for each in reversed(versions[1:]):
+            if horizon.holds(each.position, each.recorded_at):
+                return each
+        return versions[0]
+    return versions[-1]
+
+
+class Wording(Placed, frozen=True):
+    """The claim as it was put from there on."""
+
+    claim: Claim
+
+
+class CorrectionFacts(Struct, frozen=True):
+    """A correction; ``hi`` is the end of the interval in which it was made."""
+
+    position: int
+    hi: int
+    changes: StatementChanges
+
+
+class WithdrawalFacts(Struct, frozen=True):
+    """A withdrawal; ``hi`` is the end of the interval in which it was made."""
+
+    position: int
+    hi: int
+    by: AmendedBy
 
 
 class StatementFacts(Struct, omit_defaults=True, frozen=True):
@@ -17,10 +90,13 @@ class StatementFacts(Struct, omit_defaults=True, frozen=True):
 
     statement_id: str
     position: int
+    recorded_at: int
     lo: int
     hi: int
     speaker_id: str
     stance: Stance
+    said_at: str | None = None
+    published_at: str | None = None
     publisher_id: str | None = None
     basis: Basis = "unstated"
     rests_on: tuple[str, ...] = ()
@@ -28,33 +104,75 @@ class StatementFacts(Struct, omit_defaults=True, frozen=True):
     hedge: Hedge = "none"
     evidence_offered: EvidenceOffered = "none"
     quantities: tuple[Quantity, ...] = ()
+    inquiry_id: str | None = None
+    corrections: tuple[CorrectionFacts, ...] = ()
+    withdrawal: WithdrawalFacts | None = None
+
+
+class Check(Placed, frozen=True):
+    """Somebody examined a piece of evidence."""
+
+    found: Literal["authenticated", "challenged", "disputed"]
+    """``challenged`` by the desk, ``disputed`` by a source."""
 
 
 class EvidenceFacts(Struct, omit_defaults=True, frozen=True):
-    """A piece of evidence as the rules see it; ``authenticated`` is the position where it was, or 0."""
+    """A piece of evidence as the rules see it; ``public`` is when it was made public at the latest."""
 
     evidence_id: str
     position: int
+    public: int
     bearing: Bearing
     supplied_by: str | None = None
     derived_from: str | None = None
-    authenticated: int = 0
+    checks: tuple[Check, ...] = ()
 
 
-class AbsenceFacts(Struct, frozen=True, omit_defaults=True):
+class AbsenceFacts(Placed, frozen=True, omit_defaults=True):
     """It was noted that no evidence was offered."""
 
-    position: int
     source_id: str | None = None
     publisher_id: str | None = None
 
 
-class AssessmentFacts(Struct, frozen=True):
-    """A judgement of the desk."""
+class AssessmentFacts(Placed, frozen=True, omit_defaults=True):
+    """A judgement of the desk, and where it was revoked, if it was."""
 
     assessment_id: str
-    position: int
     verdict: State
+    revoked: Placed | None = None
+
+
+class InquiryFacts(Placed, frozen=True):
+    """A source was asked to respond; ``deadline`` is the last microsecond in which it may."""
+
+    source_id: str
+    deadline: int
+    status: Literal["open", "answered", "expired"] = "open"
+    statement_id: str | None = None
+    """The statement by which it was answered."""
+
+
+class Membership(Placed, frozen=True, omit_defaults=True):
+    """A merge of one claim into another; ``claim_id`` is the other one of the two, ``ended`` where it was undone."""
+
+    claim_id: str
+    inverted: bool
+    ended: Placed | None = None
+
+
+class Borrowed(Placed, frozen=True):
+    """Statements of another claim that are read in this one, which is a part of it."""
+
+    claim_id: str
+    statement_ids: tuple[str, ...]
+
+
+class UsedIn(Placed, frozen=True, omit_defaults=True):
+    """A text of ours relied on the claim; ``corrected`` is the position of its last correction, or 0."""
+
+    publication_id: str
+    corrected: int = 0
 
 
 class LastVerdict(Struct, frozen=True):
@@ -73,7 +191,7 @@ class Facts(Struct, omit_defaults=True):
     """One claim at one version of its stream."""
 
     claim_id: str
-    claim: catalog.Claim
+    wordings: tuple[Wording, ...]
     version: int = 0
     position: int = 0
     recorded_at: int = 0
@@ -81,36 +199,53 @@ class Facts(Struct, omit_defaults=True):
     evidence: dict[str, EvidenceFacts] = field(default_factory=dict)
     absences: tuple[AbsenceFacts, ...] = ()
     assessments: tuple[AssessmentFacts, ...] = ()
+    inquiries: dict[str, InquiryFacts] = field(default_factory=dict)
+    members: tuple[Membership, ...] = ()
+    merges: tuple[Membership, ...] = ()
+    borrowed: tuple[Borrowed, ...] = ()
+    lent_to: tuple[str, ...] = ()
+    publications: tuple[UsedIn, ...] = ()
+    voided: dict[str, int] = field(default_factory=dict)
     last: LastVerdict | None = None
     fold: int = FOLD
 
+    @property
+    def claim(self) -> Claim:
+        """The claim as it is put now."""
+        return self.wordings[-1].claim
+
+    @property
+    def merged_into(self) -> str | None:
+        """The claim that speaks for this one now, if one does."""
+        latest = self.merges[-1] if self.merges else None
+        return latest.claim_id if latest and latest.ended is None else None
+
     def copy(self) -> "Facts":
         """Return facts that can be folded further without changing these."""
-        return structs.replace(self, statements=dict(self.statements), evidence=dict(self.evidence))
-
-    def until(self, position: int) -> "Facts":
-        """Return the facts as they were once the event at ``position`` had been recorded."""
-        evidence = {
-            key: item if item.authenticated <= position else structs.replace(item, authenticated=0)
-            for key, item in self.evidence.items()
-            if item.position <= position
-        }
         return structs.replace(
             self,
-            statements={key: item for key, item in self.statements.items() if item.position <= position},
-            evidence=evidence,
-            absences=tuple(item for item in self.absences if item.position <= position),
-            assessments=tuple(item for item in self.assessments if item.position <= position),
+            statements=dict(self.statements),
+            evidence=dict(self.evidence),
+            inquiries=dict(self.inquiries),
+            voided=dict(self.voided),
         )
+
+    def neighbours(self) -> set[str]:
+        """Return the claims that this one reads or is read in, at any time."""
+        merged = {each.claim_id for each in (*self.members, *self.merges)}
+        return merged | {each.claim_id for each in self.borrowed} | set(self.lent_to)
 
     def source_ids(self) -> set[str]:
         """Return the sources that a verdict on these facts depends on, without those above them."""
-        named = {self.claim.declared_by} if self.claim.declared_by else set()
-        for statement in self.statements.values():
-            named.add(statement.speaker_id)
-            named.update(rest for rest in statement.rests_on if rest.startswith("source_"))
-        named.update(item.supplied_by for item in self.evidence.values() if item.supplied_by)
-        return named
+        named = {wording.claim.declared_by for wording in self.wordings}
+        for said in self.statements.values():
+            named.add(said.speaker_id)
+            named.update(rest for rest in said.rests_on if rest.startswith("source_"))
+            for correction in said.corrections:
+                named.add(correction.changes.speaker_id or None)
+                named.update(rest for rest in correction.changes.rests_on or () if rest.startswith("source_"))
+        named.update(item.supplied_by for item in self.evidence.values())
+        return {source_id for source_id in named if source_id}
 
 
 class Happened(Struct, frozen=True):
@@ -126,6 +261,11 @@ def happened(entry: Entry) -> Happened:
     return Happened(entry.event, entry.position, moments.microseconds(entry.envelope.recordedtime))
 
 
+def changed(changes: Part) -> dict[str, object]:
+    """Return the members that a change sets, with their values."""
+    return {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
+
+
 def fold(facts: Facts | None, happenings: Iterable[Happened]) -> Facts | None:
     """Return the facts after further events of the claim's stream. ``facts`` is left as it is."""
     folded = facts.copy() if facts is not None else None
@@ -133,7 +273,7 @@ def fold(facts: Facts | None, happenings: Iterable[Happened]) -> Facts | None:
         if folded is None:
             if not isinstance(it.event, catalog.ClaimRegistered):
                 raise TypeError(f"a claim's stream begins with claim.registered, not {it.event.TYPE}")
-            folded = Facts(it.event.claim_id, it.event.claim)
+            folded = Facts(it.event.claim_id, (Wording(it.position, it.recorded_at, it.event.claim),))
         else:
             _apply(folded, it)
         folded.version += 1
@@ -141,31 +281,117 @@ def fold(facts: Facts | None, happenings: Iterable[Happened]) -> Facts | None:
     return folded
 
 
-def _apply(facts: Facts, it: Happened) -> None:
+def _apply(facts: Facts, it: Happened) -> None:  # noqa: C901, PLR0912, PLR0915 - one case an event of a claim's stream
+    place = Placed(it.position, it.recorded_at)
+    here = (it.position, it.recorded_at)
     match it.event:
         case catalog.StatementRecorded(statement_id=key, statement=said):
             facts.statements[key] = _statement(key, said, it)
-        case catalog.EvidenceAdded(evidence_id=key, evidence=added):
-            facts.evidence[key] = EvidenceFacts(key, it.position, added.bearing, added.supplied_by, added.derived_from)
-        case catalog.EvidenceAuthenticated(evidence_id=key):
-            facts.evidence[key] = structs.replace(facts.evidence[key], authenticated=it.position)
-        case catalog.EvidenceAbsenceNoted(absence=noted):
-            facts.absences += (AbsenceFacts(it.position, noted.source_id, noted.publisher_id),)
-        case catalog.AssessmentMade(assessment_id=key, assessment=made):
-            facts.assessments += (AssessmentFacts(key, it.position, State(made.verdict)),)
-        case catalog.ClaimStateChanged() as changed:
+        case catalog.ClaimStateChanged() as changed_:
             facts.last = LastVerdict(
-                changed.to, changed.flags, changed.credibility,
-                changed.because.n, changed.because.nd, changed.because.od, changed.policy.hash,
+                changed_.to, changed_.flags, changed_.credibility,
+                changed_.because.n, changed_.because.nd, changed_.because.od, changed_.policy.hash,
             )  # fmt: skip
-        case other:
-            raise TypeError(f"{other.TYPE} does not belong to a claim's stream")
+        case catalog.ClaimUpdated(changes=changes):
+            now = structs.replace(facts.claim, **changed(changes))
+            facts.wordings += (Wording(*here, now),)
+        case catalog.StatementCorrected(statement_id=key, correction=made):
+            correction = CorrectionFacts(it.position, _end(made.at, it), made.after)
+            said_ = facts.statements[key]
+            facts.statements[key] = structs.replace(said_, corrections=(*said_.corrections, correction))
+        case catalog.StatementWithdrawn(statement_id=key, withdrawal=taken):
+            withdrawal = WithdrawalFacts(it.position, _end(taken.at, it), taken.by)
+            facts.statements[key] = structs.replace(facts.statements[key], withdrawal=withdrawal)
+        case catalog.EvidenceAdded(evidence_id=key, evidence=added):
+            public = _end(added.made_public_at, it)
+            facts.evidence[key] = EvidenceFacts(
+                key, it.position, public, added.bearing, added.supplied_by, added.derived_from
+            )
+        case catalog.EvidenceAuthenticated(evidence_id=key):
+            _check(facts, key, Check(*here, "authenticated"))
+        case catalog.EvidenceChallenged(evidence_id=key, challenge=challenge):
+            _check(facts, key, Check(*here, "challenged" if challenge.by else "disputed"))
+        case catalog.EvidenceAbsenceNoted(absence=noted):
+            facts.absences += (AbsenceFacts(*here, noted.source_id, noted.publisher_id),)
+        case catalog.InquirySent(inquiry_id=key, inquiry=asked):
+            deadline = moments.interval(asked.deadline).hi
+            facts.inquiries[key] = InquiryFacts(*here, asked.source_id, deadline)
+        case catalog.InquiryAnswered(inquiry_id=key, response=response):
+            asked_ = facts.inquiries[key]
+            facts.inquiries[key] = structs.replace(asked_, status="answered", statement_id=response.statement_id)
+        case catalog.InquiryExpired(inquiry_id=key):
+            facts.inquiries[key] = structs.replace(facts.inquiries[key], status="expired")
+        case catalog.AssessmentMade(assessment_id=key, assessment=made_):
+            facts.assessments += (AssessmentFacts(*here, key, State(made_.verdict)),)
+        case catalog.AssessmentRevoked(assessment_id=key):
+            facts.assessments = tuple(
+                structs.replace(each, revoked=place) if each.assessment_id == key else each
+                for each in facts.assessments
+            )
+        case catalog.RecordingVoided(voided=key):
+            _void(facts, key, it.position)
+        case catalog.ClaimMerged(claim_id=key, merge=merge):
+            if key == facts.claim_id:
+                facts.merges += (Membership(*here, merge.into, merge.inverted),)
+                facts.last = None  # a merged claim has no state of its own
+            else:
+                facts.members += (Membership(*here, key, merge.inverted),)
+        case catalog.ClaimUnmerged(claim_id=key, out_of=other):
+            if key == facts.claim_id:
+                facts.merges = _ended(facts.merges, other, place)
+            else:
+                facts.members = _ended(facts.members, key, place)
+        case catalog.ClaimSplit(claim_id=key, split=split):
+            if key == facts.claim_id:
+                facts.lent_to = tuple(dict.fromkeys((*facts.lent_to, *(part.claim_id for part in split.parts))))
+            else:
+                own = (part.statement_ids for part in split.parts if part.claim_id == facts.claim_id)
+                facts.borrowed += tuple(Borrowed(*here, key, ids) for ids in own)
+        case catalog.PublicationRecorded(publication_id=key):
+            facts.publications += (UsedIn(*here, key),)
+        case catalog.PublicationCorrected(publication_id=key):
+            facts.publications = tuple(
+                structs.replace(each, corrected=it.position) if each.publication_id == key else each
+                for each in facts.publications
+            )
+        case other_:
+            raise TypeError(f"{other_.TYPE} does not belong to a claim's stream")
 
 
-def _statement(key: str, said: catalog.Statement, it: Happened) -> StatementFacts:
-    moment = said.said_at or said.published_at
-    lo, hi = moments.interval(moment) if moment else (it.recorded_at, it.recorded_at)
+def _statement(key: str, said: Statement, it: Happened) -> StatementFacts:
+    lo, hi = spoken(said.said_at, said.published_at, it.recorded_at)
     return StatementFacts(
-        key, it.position, lo, hi, said.speaker_id, said.stance, said.publisher_id, said.basis,
-        said.rests_on, said.repeats, said.hedge, said.evidence_offered, said.quantities,
+        key, it.position, it.recorded_at, lo, hi, said.speaker_id, said.stance, said.said_at, said.published_at,
+        said.publisher_id, said.basis, said.rests_on, said.repeats, said.hedge, said.evidence_offered, said.quantities,
+        said.inquiry_id,
     )  # fmt: skip
+
+
+def spoken(said_at: str | None, published_at: str | None, recorded_at: int) -> tuple[int, int]:
+    """Return the interval in which a statement was made, as far as is known."""
+    moment = said_at or published_at
+    return moments.interval(moment) if moment else (recorded_at, recorded_at)
+
+
+def _end(moment: str | None, it: Happened) -> int:
+    return moments.interval(moment).hi if moment else it.recorded_at
+
+
+def _check(facts: Facts, evidence_id: str, check: Check) -> None:
+    item = facts.evidence[evidence_id]
+    facts.evidence[evidence_id] = structs.replace(item, checks=(*item.checks, check))
+
+
+def _ended(memberships: tuple[Membership, ...], claim_id: str, place: Placed) -> tuple[Membership, ...]:
+    return tuple(
+        structs.replace(each, ended=place) if each.claim_id == claim_id and each.ended is None else each
+        for each in memberships
+    )
+
+
+def _void(facts: Facts, key: str, position: int) -> None:
+    """Remove what was recorded by mistake; ``voided`` remembers that its identifier is taken."""
+    facts.voided[key] = position
+    for held in (facts.statements, facts.evidence, facts.inquiries):
+        held.pop(key, None)
+    facts.assessments = tuple(each for each in facts.assessments if each.assessment_id != key)

@@ -2,9 +2,8 @@
 
 from collections.abc import Set as AbstractSet
 
-from events.catalog import Flag, Stance
+from events.words import Flag, Stance
 from service.verification import quantities
-from service.verification.facts import Facts
 from service.verification.voices import POSITIONAL, UNATTRIBUTED, Voice, Voices, Weight
 
 _TWO = 2
@@ -27,6 +26,8 @@ def raised(voices: Voices, origins: int) -> set[Flag]:
         (Flag.PARTIALLY_DENIED, bool(voices.by_weight[Weight.PARTIAL_DENIAL])),
         (Flag.FIGURES_DISAGREE, _figures_disagree(voices)),
         (Flag.DENIED_BY_INTERESTED_PARTY, _all_interested(voices.denials)),
+        (Flag.EVIDENCE_CHALLENGED, _evidence_challenged(voices)),
+        (Flag.CORRECTED, _corrected(voices)),
         (Flag.DECLARED, _declared(voices)),
     )
     return {flag for flag, holds in conditions if holds}
@@ -42,27 +43,28 @@ def _interested_parties_only(voices: Voices) -> bool:
 
 
 def _no_evidence_supplied(voices: Voices) -> bool:
-    if not voices.full_supports or any(item.bearing == "supports" for item in voices.facts.evidence.values()):
+    shown = voices.record.evidence.values()
+    if not voices.full_supports or any(item.bearing == "supports" and item.status != "challenged" for item in shown):
         return False
     offered = {voice.statement.evidence_offered for voice in voices.full_supports}
-    return "supplied" not in offered and (bool(voices.facts.absences) or "described" in offered)
+    return "supplied" not in offered and (voices.record.absence_noted or "described" in offered)
 
 
 def _open(voices: Voices, stance: Stance, closing: AbstractSet[Stance], *, since: int = 0) -> bool:
     """Whether a speaker took ``stance`` (recorded after ``since``) and none of the ``closing`` ones later."""
-    taken = [said for said in voices.in_force if said.stance is stance and said.position > since]
+    taken = [said for said in voices.in_force.values() if said.stance is stance and said.position > since]
     if not taken:
         return False
     latest: dict[str, int] = {}
-    for said in voices.in_force:
+    for said in voices.in_force.values():
         if said.stance in closing:
             latest[said.speaker_id] = max(said.lo, latest.get(said.speaker_id, said.lo))
     return any(latest.get(said.speaker_id, said.hi) <= said.hi for said in taken)
 
 
 def _could_not_be_verified(voices: Voices) -> bool:
-    assessed = voices.facts.assessments[-1:]
-    since = max((made.position for made in assessed if made.verdict != "unverifiable"), default=0)
+    assessed = voices.record.assessment
+    since = assessed.position if assessed and assessed.verdict != "unverifiable" else 0
     return _open(voices, Stance.UNABLE_TO_VERIFY, POSITIONAL.keys(), since=since)
 
 
@@ -81,16 +83,25 @@ def _self_contradicted(voices: Voices) -> bool:
 
 
 def _figures_disagree(voices: Voices) -> bool:
-    claimed, tolerance = voices.facts.claim.quantities, voices.policy.about_tolerance
+    claimed, tolerance = voices.record.claim.quantities, voices.policy.about_tolerance
     stated = [figure for voice in voices.effective for figure in voice.statement.quantities]
     if quantities.disagree([*claimed, *stated], tolerance):
         return True
-    terms = voices.context.summands
+    terms = voices.scene.summands
     return bool(terms) and any(quantities.disjoint_from_sum(figure, terms, tolerance) for figure in claimed)
 
 
+def _evidence_challenged(voices: Voices) -> bool:
+    return any(item.disputed and item.bearing != "context" for item in voices.record.evidence.values())
+
+
+def _corrected(voices: Voices) -> bool:
+    by_publisher = any(said.withdrawal and said.withdrawal.by != "speaker" for said in voices.record.withdrawn)
+    return by_publisher or not voices.record.corrected.isdisjoint(voices.in_force)
+
+
 def _declared(voices: Voices) -> bool:
-    declarer = voices.facts.claim.declared_by
+    declarer = voices.record.claim.declared_by
     if declarer is None:
         return False
     roots = voices.sources[declarer].roots
@@ -101,11 +112,15 @@ def _declared(voices: Voices) -> bool:
     return any(map(declares, voices.full_supports)) and not any(map(declares, voices.denials))
 
 
-def substance(voices: Voices, state: str, facts: Facts) -> tuple[object, ...]:
-    """Return what an assessment judged: if any of it differs later, the assessment needs review."""
+def substance(voices: Voices, state: str) -> tuple[object, ...]:
+    """Return what an assessment judged: if any of it differs later, the assessment needs review.
+
+    ``state`` is the one without assessments.
+    """
+    claim = voices.record.claim
     return (
         state,
         {(voice.statement.speaker_id, voice.weight, voice.statement.quantities) for voice in voices.effective},
-        {(item.evidence_id, item.bearing, bool(item.authenticated)) for item in facts.evidence.values()},
-        (facts.claim.text, facts.claim.quantities, facts.claim.serves, facts.claim.harms),
+        {(item.evidence_id, item.bearing, item.status, item.disputed) for item in voices.record.evidence.values()},
+        (claim.text, claim.quantities, claim.serves, claim.harms),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from service.verification.facts import EvidenceFacts
+from service.verification.in_force import Shown
 from service.verification.sources import Sources
 
 Marks = frozenset[str]
@@ -26,7 +26,7 @@ def _independent(distinct: frozenset[Marks]) -> tuple[Marks, ...]:
     return tuple(taken)
 
 
-def of_evidence(item: EvidenceFacts, evidence: Mapping[str, EvidenceFacts], sources: Sources) -> Marks:
+def of_evidence(item: Shown, evidence: Mapping[str, Shown], sources: Sources) -> Marks:
     """Return the marks of a piece of evidence: the first of its chain of copies, and its supplier's."""
     first, seen = item, {item.evidence_id}
     while first.derived_from and first.derived_from in evidence and first.derived_from not in seen:

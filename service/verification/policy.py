@@ -11,17 +11,27 @@ from itertools import combinations
 import msgspec
 from msgspec import Struct, structs
 
-from events.catalog import Because, Flag, Mentions, Policy, PolicyName, State
+from events.words import Because, Flag, Mentions, Policy, PolicyName, State
 from service.verification import flags
-from service.verification.facts import Facts
+from service.verification.context import Context
+from service.verification.facts import NOW, Horizon
+from service.verification.in_force import Dossier
 from service.verification.origins import independent
-from service.verification.voices import Context, Exhibit, Voice, Voices, Weight
+from service.verification.voices import POSITIONAL, SUPPORT, Exhibit, Voice, Voices, Weight
 
 ENGINE = 1
 """The version of this evaluating code: raised whenever a verdict could change for the same facts and policy."""
 
 STRICT_TWO_SOURCE = Policy(name="strict-two-source")
 """Two independent origins, one of them disinterested or adversaries in agreement, and nobody disinterested against."""
+
+PERMISSIVE_TRACKER = Policy(name="permissive-tracker", refuting_evidence="refutes", single_source_grades=("A", "B"))
+"""One good source is enough, and authenticated refuting evidence refutes."""
+
+ADMIRALTY = Policy(name="admiralty", countable_grades=("A", "B", "C"))
+"""Only sources that the desk graded A to C count."""
+
+BUILT_IN = {policy.name: policy for policy in (STRICT_TWO_SOURCE, PERMISSIVE_TRACKER, ADMIRALTY)}
 
 _MOST_IDS = 20
 
@@ -51,17 +61,18 @@ def name_of(policy: Policy) -> PolicyName:
     )
 
 
-def evaluate(facts: Facts, context: Context, policy: Policy) -> Verdict:
-    """Return where a claim stands by a policy. Pure: the same facts always give the same verdict."""
-    voices = Voices(facts, context, policy)
+def evaluate(dossier: Dossier, context: Context, policy: Policy, horizon: Horizon = NOW) -> Verdict:
+    """Return where a claim stands by a policy, at a moment. Pure: the same facts always give the same verdict."""
+    record = dossier.in_force(horizon)
+    voices = Voices(record, context.at(horizon), policy)
     counts = _count(voices)
     state, rule = _state_without_assessment(voices, counts)
     raised = flags.raised(voices, counts.n)
-    if facts.assessments:
-        latest = facts.assessments[-1]
-        if _needs_review(voices, state, latest.position):
+    if record.assessment:
+        then = Horizon(min(record.assessment.position, horizon.position), horizon.said_by)
+        if _needs_review(voices, state, Voices(dossier.in_force(then), context.at(then), policy)):
             raised.add(Flag.NEEDS_REVIEW)
-        state, rule = latest.verdict, "assessed"
+        state, rule = record.assessment.verdict, "assessed"
     return Verdict(
         state=state,
         flags=tuple(sorted(raised)),
@@ -92,12 +103,12 @@ def _count(voices: Voices) -> Counts:
 def _state_without_assessment(voices: Voices, counts: Counts) -> tuple[State, str]:
     policy = voices.policy
     supported = voices.full_supports or voices.by_weight[Weight.PARTIAL_SUPPORT] or voices.supporting
+    if not supported and any(POSITIONAL.get(said.stance) in SUPPORT for said in voices.record.withdrawn):
+        return State.WITHDRAWN, "withdrawn"
     if policy.refuting_evidence == "refutes" and voices.refuting and not voices.supporting:
         return State.REFUTED, "refuted"
-    if counts.od == 0 and _two_sources(voices, counts):
+    if counts.od == 0 and (_two_sources(voices, counts) or _one_good_source(voices)):
         return State.CORROBORATED, "corroborated"
-    if counts.od == 0 and _one_good_source(voices):
-        return State.CORROBORATED, "single_source_grade"
     if voices.refuting or (supported and voices.denials):
         return State.CONTESTED, "contested"
     if voices.by_weight[Weight.DENIAL]:
@@ -112,16 +123,16 @@ def _two_sources(voices: Voices, counts: Counts) -> bool:
 
 
 def _one_good_source(voices: Voices) -> bool:
-    grades = voices.policy.single_source_grades
+    grades, tags = voices.policy.single_source_grades, voices.record.claim.tags
     return any(
-        voice.counts and voice.interest == "disinterested" and voice.speaker.reliability in grades
+        voice.counts and voice.interest == "disinterested" and voice.speaker.grade(tags) in grades
         for voice in voices.full_supports
     )
 
 
 def _adversaries_agree(voices: Voices) -> bool:
     """Whether two named voices of parties that are not allied support the claim without a common origin."""
-    allies, parties = voices.context.story.allies, frozenset(voices.context.story.parties)
+    allies, parties = voices.scene.story.allies, frozenset(voices.scene.story.parties)
     sides = {
         (voice.marks, voice.speaker.parties & parties)
         for voice in voices.full_supports
@@ -136,11 +147,10 @@ def _adversaries_agree(voices: Voices) -> bool:
     )
 
 
-def _needs_review(voices: Voices, state: State, position: int) -> bool:
+def _needs_review(now: Voices, state: State, then: Voices) -> bool:
     """Whether the substance differs from what it was when the assessment was made."""
-    then = Voices(voices.facts.until(position), voices.context, voices.policy)
     state_then, _ = _state_without_assessment(then, _count(then))
-    return flags.substance(voices, state, voices.facts) != flags.substance(then, state_then, then.facts)
+    return flags.substance(now, state) != flags.substance(then, state_then)
 
 
 def _credibility(state: State, counts: Counts, voices: Voices) -> int:  # noqa: PLR0911 - one line a row of the table
@@ -174,7 +184,7 @@ def _reasons(voices: Voices) -> dict[str, Mentions]:
     fired = {weight.value: ids(heard) for weight, heard in voices.by_weight.items()}
     fired["supporting_evidence"] = [item.evidence.evidence_id for item in voices.supporting]
     fired["refuting_evidence"] = [item.evidence.evidence_id for item in voices.refuting]
-    fired["assessment"] = [made.assessment_id for made in voices.facts.assessments[-1:]]
+    fired["assessment"] = [voices.record.assessment.assessment_id] if voices.record.assessment else []
     return _mentions(fired)
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from events.catalog import Quantity
+from events.words import Quantity
 
 Bound = tuple[Fraction | float, int]
 """A value and where the bound lies: 0 on it, 1 just above it, -1 just below it."""

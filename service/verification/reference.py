@@ -1,20 +1,35 @@
-"""Reference: the stories, sources and other claims' figures that a decision depends on beside its claim.
+"""Reference: the stories, sources and policies that a decision depends on beside its claims.
 
 Kept in the process as an :class:`Edition`, true for one version of the ledger's ``reference`` stream. A decision made
 on an edition names its version as a condition, so that an outdated one can do no harm.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from msgspec import Struct
 
 from events import catalog
-from events.catalog import Claim, Source, Story
-from events.envelope import REFERENCE
+from events.envelope import POLICY, REFERENCE, subject_of
 from events.ledger import Ledger
+from events.words import Policy
+from service.verification.context import StoryFacts, fold_story
+from service.verification.facts import Happened, Horizon, happened, known
 from service.verification.refusals import UnknownReference
-from service.verification.sources import Sources
-from service.verification.voices import Context
+from service.verification.sources import SourceFacts, SourceHistory, fold_source
 
 _MOST_KEPT = 50_000
+_T = TypeVar("_T")
+_NO_STORY: tuple[StoryFacts, ...] = ()
+_NO_SOURCE: tuple[SourceFacts, ...] = ()
+
+
+class PolicyFacts(Struct, frozen=True):
+    """The policy in force from a place in the record on."""
+
+    position: int
+    recorded_at: int
+    policy: Policy
 
 
 class Reference:
@@ -27,73 +42,101 @@ class Reference:
     async def edition(self) -> "Edition":
         """Return the edition kept now; a new one if there is none, or if it has grown too large."""
         if self._edition is None or self._edition.size > _MOST_KEPT:
-            self._edition = Edition(self._ledger, await self._ledger.version(REFERENCE))
+            self._edition = await Edition.begun(self._ledger)
         return self._edition
 
-    def forget(self) -> None:
-        """Let the next decision begin a new edition."""
-        self._edition = None
+    async def renew(self) -> "Edition":
+        """Return the edition of now: what has been changed since the one that is kept will be read again."""
+        self._edition = await (await self.edition()).renewed()
+        return self._edition
 
 
 class Edition:
-    """What decisions read beside their claim, at one version of the ``reference`` stream. It only grows."""
+    """What decisions read beside their claims, at one version of the ``reference`` stream. It only grows."""
 
-    def __init__(self, ledger: Ledger, version: int) -> None:
+    def __init__(self, ledger: Ledger, version: int, policies: tuple[PolicyFacts, ...]) -> None:
         self._ledger = ledger
         self.version = version
-        self._sources: dict[str, Source] = {}
-        self._stories: dict[str, Story] = {}
-        self._claims: dict[str, Claim] = {}
-        self._view = Sources(self._sources)
+        self.policies = policies
+        self.sources = SourceHistory()
+        self._stories: dict[str, tuple[StoryFacts, ...]] = {}
+
+    @classmethod
+    async def begun(cls, ledger: Ledger) -> "Edition":
+        """Return an edition of now that holds the policies only."""
+        version = await ledger.version(REFERENCE)
+        (created,) = await ledger.at(iter([1]))
+        first = happened(created)
+        policies = (PolicyFacts(1, first.recorded_at, await ledger.policy()),)
+        return cls(ledger, version, await _folded(ledger, POLICY, _fold_policy, policies))
 
     @property
     def size(self) -> int:
         """How much is kept."""
-        return len(self._sources) + len(self._stories) + len(self._claims)
+        return len(self.sources) + len(self._stories)
 
-    async def context(self, claim: Claim, source_ids: Iterable[str]) -> Context:
-        """Return the context of a claim, with these sources and all above them as far as they are on record.
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.policies[-1].policy
 
-        Raises ``UnknownReference`` for a story or a term of a sum that is not.
-        """
-        story = await self._story(claim.story_id)
-        sources = await self.sources(source_ids)
-        summands = [await self._figure(n, term) for n, term in enumerate(claim.sum_of)]
-        return Context(story, sources, tuple(summands))
+    def policy_at(self, horizon: Horizon) -> Policy:
+        """Return the policy that was in force at a moment: at least the ledger's first."""
+        return known(self.policies, horizon).policy
 
-    async def sources(self, source_ids: Iterable[str]) -> Sources:
-        """Return the sources of these identifiers that are on record, and all above them."""
-        read: dict[str, Source] = {}
-        waiting = [source_id for source_id in source_ids if source_id not in self._sources]
-        while waiting:
-            source_id = waiting.pop()
-            event = await self._first(source_id)
-            if isinstance(event, catalog.SourceRegistered):
-                read[source_id] = event.source
-                above = event.source.affiliated_to
-                waiting += [upper for upper in above if upper not in self._sources and upper not in read]
-        self._sources |= read  # at once: nobody sees a source without those above it
-        return self._view
+    async def renewed(self) -> "Edition":
+        """Return an edition of now, without what changed since this one."""
+        version, changed, policies = self.version, set(), self.policies
+        while entries := await self._ledger.history(REFERENCE, after=version):
+            version += len(entries)
+            changed |= {subject_of(entry.event) for entry in entries}
+            for entry in entries:
+                policies = _fold_policy(policies, happened(entry))
+        new = Edition(self._ledger, version, policies)
+        new.sources = self.sources.without(changed)
+        new._stories = {key: story for key, story in self._stories.items() if key not in changed}
+        return new
 
-    async def _story(self, story_id: str) -> Story:
+    def forget(self, stream: str) -> None:
+        """Let a story or a source be read again: it changed in what does not concern decisions on claims."""
+        self._stories.pop(stream, None)
+        self.sources = self.sources.without({stream})
+
+    async def story(self, story_id: str) -> tuple[StoryFacts, ...]:
+        """Return a story through time. Raises ``UnknownReference`` if it is not on record."""
         if story_id not in self._stories:
-            event = await self._first(story_id)
-            if not isinstance(event, catalog.StoryOpened):
+            versions = await _folded(self._ledger, story_id, fold_story, _NO_STORY)
+            if not versions:
                 raise UnknownReference(f"there is no story {story_id}", "/story_id")
-            self._stories[story_id] = event.story
+            self._stories[story_id] = versions
         return self._stories[story_id]
 
-    async def _figure(self, n: int, term: catalog.Summand) -> catalog.Quantity:
-        if term.claim_id not in self._claims:
-            event = await self._first(term.claim_id)
-            if not isinstance(event, catalog.ClaimRegistered):
-                raise UnknownReference(f"there is no claim {term.claim_id}", f"/sum_of/{n}/claim_id")
-            self._claims[term.claim_id] = event.claim
-        for figure in self._claims[term.claim_id].quantities:
-            if figure.measure == term.measure:
-                return figure
-        raise UnknownReference(f"{term.claim_id} has no figure of {term.measure!r}", f"/sum_of/{n}/measure")
+    async def read_sources(self, source_ids: Iterable[str]) -> SourceHistory:
+        """Return the sources, with these and all that was ever above them among them, as far as they are on record."""
+        read: dict[str, tuple[SourceFacts, ...]] = {}
+        waiting = [source_id for source_id in source_ids if source_id not in self.sources]
+        while waiting:
+            source_id = waiting.pop()
+            if source_id in read or source_id in self.sources or not source_id.startswith("source_"):
+                continue
+            versions = await _folded(self._ledger, source_id, fold_source, _NO_SOURCE)
+            if versions:
+                read[source_id] = versions
+                waiting += [upper for each in versions for upper in each.source.affiliated_to]
+        self.sources.add(read)  # at once: nobody sees a source without those above it
+        return self.sources
 
-    async def _first(self, stream: str) -> catalog.Event | None:
-        found = await self._ledger.history(stream, limit=1)
-        return found[0].event if found else None
+
+async def _folded(ledger: Ledger, stream: str, fold: Callable[[_T, Happened], _T], begun: _T) -> _T:
+    version = 0
+    while entries := await ledger.history(stream, after=version):
+        version += len(entries)
+        for entry in entries:
+            begun = fold(begun, happened(entry))
+    return begun
+
+
+def _fold_policy(policies: tuple[PolicyFacts, ...], it: Happened) -> tuple[PolicyFacts, ...]:
+    if not isinstance(it.event, catalog.PolicyActivated):
+        return policies
+    return (*policies, PolicyFacts(it.position, it.recorded_at, it.event.policy))

@@ -1,16 +1,22 @@
 """Who stands behind a source, and whether it has an interest in a claim (rules, sections 1 and 5)."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from events.catalog import Claim, Identity, Letter, Source, SourceKind, Story
+from events import catalog
+from events.records import Claim, Source, Story
+from events.words import Identity, Letter, SourceKind
+from service.verification.facts import NOW, Happened, Horizon, changed, known
 
 Side = Literal["supports", "opposes"]
 Interest = Literal["interested", "undetermined", "disinterested"]
 """``disinterested`` includes speaking against one's own interest."""
 
+_MOST_MOMENTS = 64
 _MEDIA = {SourceKind.OUTLET, SourceKind.NEWS_AGENCY, SourceKind.SOCIAL_MEDIA}
 _WITHHELD = {SourceKind.ANONYMOUS, SourceKind.SOCIAL_MEDIA}
 
@@ -18,6 +24,32 @@ _WITHHELD = {SourceKind.ANONYMOUS, SourceKind.SOCIAL_MEDIA}
 def identity_of(source: Source) -> Identity:
     """Return whether a source is named, known to the desk, or withheld; anonymous kinds are withheld by default."""
     return source.identity or ("withheld" if source.kind in _WITHHELD else "named")
+
+
+class SourceFacts(Struct, frozen=True):
+    """A source from a place in the record on; ``topics`` has the grades for topics, the latest last."""
+
+    position: int
+    recorded_at: int
+    source: Source
+    topics: dict[str, Letter | None] = {}
+
+
+def fold_source(known: tuple[SourceFacts, ...], it: Happened) -> tuple[SourceFacts, ...]:
+    """Return what a source was from place to place, with one more event of its stream."""
+    match it.event:
+        case catalog.SourceRegistered(source=source):
+            return (SourceFacts(it.position, it.recorded_at, source),)
+        case catalog.SourceUpdated(changes=changes):
+            source, topics = structs.replace(known[-1].source, **changed(changes)), known[-1].topics
+        case catalog.SourceGraded(grade=grade) if grade.topic is None:
+            source, topics = structs.replace(known[-1].source, reliability=grade.reliability), known[-1].topics
+        case catalog.SourceGraded(grade=grade):
+            kept = {topic: letter for topic, letter in known[-1].topics.items() if topic != grade.topic}
+            source, topics = known[-1].source, kept | {str(grade.topic): grade.reliability}
+        case _:
+            return known
+    return (*known, SourceFacts(it.position, it.recorded_at, source, topics))
 
 
 class Profile(Struct, frozen=True):
@@ -36,37 +68,50 @@ class Profile(Struct, frozen=True):
     unbound: bool
     """Whether it has no party and no affiliation."""
     reliability: Letter | None
+    topics: dict[str, Letter | None]
+
+    def grade(self, tags: Sequence[str]) -> Letter | None:
+        """Return the desk's letter for the source on a claim: the latest for one of its tags, else the general one."""
+        return next((self.topics[topic] for topic in reversed(self.topics) if topic in tags), self.reliability)
 
 
 class Sources:
-    """Sources with everything above them."""
+    """Sources with everything above them, as they were at one moment."""
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
-        self._sources = sources
+    def __init__(self, history: Mapping[str, tuple[SourceFacts, ...]], horizon: Horizon = NOW) -> None:
+        self._history, self._horizon = history, horizon
         self._profiles: dict[str, Profile] = {}
 
     def __contains__(self, source_id: object) -> bool:
-        return source_id in self._sources
+        return source_id in self._history
 
     def __getitem__(self, source_id: str) -> Profile:
         if (profile := self._profiles.get(source_id)) is None:
             profile = self._profiles[source_id] = self._profile(source_id)
         return profile
 
+    def source(self, source_id: str) -> Source:
+        """Return a source itself."""
+        return self._known(source_id).source
+
     def above(self, source_id: str) -> tuple[str, ...]:
         """Return a source and every source that it answers to, at any remove."""
         found, waiting = {source_id: None}, [source_id]
         while waiting:
-            for upper in self._sources[waiting.pop()].affiliated_to:
+            for upper in self._known(waiting.pop()).source.affiliated_to:
                 if upper not in found:
                     found[upper] = None
                     waiting.append(upper)
         return tuple(found)
 
+    def _known(self, source_id: str) -> SourceFacts:
+        return known(self._history[source_id], self._horizon)
+
     def _profile(self, source_id: str) -> Profile:
-        source, above = self._sources[source_id], self.above(source_id)
-        roots = frozenset(upper for upper in above if not self._sources[upper].affiliated_to)
-        parties = frozenset(party for upper in above for party in self._sources[upper].parties)
+        facts, above = self._known(source_id), self.above(source_id)
+        source, everyone = facts.source, [(upper, self._known(upper).source) for upper in above]
+        roots = frozenset(upper for upper, who in everyone if not who.affiliated_to)
+        parties = frozenset(party for _, who in everyone for party in who.parties)
         return Profile(
             roots=roots,
             parties=parties,
@@ -75,7 +120,49 @@ class Sources:
             media=source.kind in _MEDIA,
             unbound=not parties and not source.affiliated_to,
             reliability=source.reliability,
+            topics=facts.topics,
         )
+
+
+class SourceHistory:
+    """Sources through time. What is read into it is seen by every view of it."""
+
+    def __init__(self) -> None:
+        self._history: dict[str, tuple[SourceFacts, ...]] = {}
+        self._changed = False
+        self._then: OrderedDict[Horizon, Sources] = OrderedDict()
+        self.now = Sources(self._history)
+
+    def __contains__(self, source_id: object) -> bool:
+        return source_id in self._history
+
+    def __len__(self) -> int:
+        return len(self._history)
+
+    def version(self, source_id: str) -> int:
+        """Return how many events a source's stream had when it was read."""
+        return len(self._history[source_id])
+
+    def add(self, read: Mapping[str, tuple[SourceFacts, ...]]) -> None:
+        """Add sources, each with everything above it that is not there yet."""
+        self._history |= read
+        self._changed = self._changed or any(len(versions) > 1 for versions in read.values())
+
+    def without(self, source_ids: AbstractSet[str]) -> "SourceHistory":
+        """Return these sources as they are now, less some that are to be read again."""
+        left = SourceHistory()
+        left.add({key: versions for key, versions in self._history.items() if key not in source_ids})
+        return left
+
+    def at(self, horizon: Horizon) -> Sources:
+        """Return the sources as they were at a moment."""
+        if horizon is NOW or not self._changed:
+            return self.now
+        if horizon not in self._then:
+            self._then[horizon] = Sources(self._history, horizon)
+            if len(self._then) > _MOST_MOMENTS:
+                self._then.popitem(last=False)
+        return self._then[horizon]
 
 
 class Interests:

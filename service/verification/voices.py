@@ -10,9 +10,11 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from events.catalog import Hedge, Policy, Quantity, Stance, Story
+from events.records import Story
+from events.words import Hedge, Policy, Quantity, Stance
 from service.verification import origins, quantities
-from service.verification.facts import EvidenceFacts, Facts, StatementFacts
+from service.verification.facts import StatementFacts
+from service.verification.in_force import InForce, Shown
 from service.verification.origins import Marks
 from service.verification.sources import Interest, Interests, Profile, Side, Sources
 
@@ -41,11 +43,11 @@ POSITIONAL: dict[Stance, Weight] = {
 
 
 _WEIGHTS = tuple(Weight)
-_SUPPORT = {Weight.FULL_SUPPORT, Weight.PARTIAL_SUPPORT}
+SUPPORT = {Weight.FULL_SUPPORT, Weight.PARTIAL_SUPPORT}
 
 
-class Context(Struct, frozen=True):
-    """What a verdict depends on beside the claim's own facts: its story, the sources, the figures it should sum."""
+class Scene(Struct, frozen=True):
+    """What a verdict depends on beside the claim: its story, the sources, the figures it should sum."""
 
     story: Story
     sources: Sources
@@ -72,7 +74,7 @@ class Voice(Struct, frozen=True):
 class Exhibit(Struct, frozen=True):
     """Authenticated evidence that supports or refutes."""
 
-    evidence: EvidenceFacts
+    evidence: Shown
     marks: Marks
     interest: Interest
 
@@ -80,15 +82,15 @@ class Exhibit(Struct, frozen=True):
 class Voices:
     """All that speaks on a claim: statements by weight, authenticated evidence by bearing, and what was left out."""
 
-    def __init__(self, facts: Facts, context: Context, policy: Policy) -> None:
-        self.facts, self.context, self.policy = facts, context, policy
-        self.sources = context.sources
-        self.interests = Interests(facts.claim, context.story, context.sources)
-        self.in_force = [said for said in facts.statements.values() if said.repeats is None]
-        self.lines = _lines(self.in_force, self.sources)
-        self.left_out: dict[str, list[str]] = {
-            "repeats": [said.statement_id for said in facts.statements.values() if said.repeats is not None]
-        }
+    def __init__(self, record: InForce, scene: Scene, policy: Policy) -> None:
+        self.record, self.scene, self.policy = record, scene, policy
+        self.sources = scene.sources
+        self.interests = Interests(record.claim, scene.story, scene.sources)
+        lines = _lines(record.statements.values(), self.sources)
+        self.in_force, self.lines = _without_withdrawn(record, lines)
+        gone = record.statements.keys() - self.in_force.keys()
+        gone |= {said.statement_id for said in record.withdrawn}
+        self.left_out: dict[str, list[str]] = {"repeats": record.repeats, "withdrawn": sorted(gone)}
         self.by_weight: dict[Weight, list[Voice]] = {weight: [] for weight in _WEIGHTS}
         self._hear()
         self.supporting = self._exhibits("supports", "supports")
@@ -125,22 +127,23 @@ class Voices:
 
     def _voice(self, said: StatementFacts) -> Voice:
         weight, speaker = self._weigh(said), self.sources[said.speaker_id]
-        side: Side = "supports" if weight in _SUPPORT else "opposes"
+        side: Side = "supports" if weight in SUPPORT else "opposes"
         if not said.rests_on:
             interest = self.interests.of_source(said.speaker_id, side)
             return Voice(said, speaker, weight, speaker.marks, interest, self._why_not_counted(said, speaker))
         named = [rest for rest in said.rests_on if rest.startswith("source_")]
-        shown = [self.facts.evidence[rest] for rest in said.rests_on if rest in self.facts.evidence]
+        evidence = self.record.evidence
+        shown = [evidence[rest] for rest in said.rests_on if rest in evidence]
         marks = speaker.marks.union(
             *(self.sources[source].marks for source in named),
-            *(origins.of_evidence(item, self.facts.evidence, self.sources) for item in shown),
+            *(origins.of_evidence(item, evidence, self.sources) for item in shown),
         )
         suppliers = [item.supplied_by for item in shown if item.supplied_by]
         interest = self.interests.of_statement(said.speaker_id, named, suppliers, side)
         return Voice(said, speaker, weight, marks, interest, self._why_not_counted(said, speaker))
 
     def _weigh(self, said: StatementFacts) -> Weight:
-        weight, claim = POSITIONAL[said.stance], self.facts.claim
+        weight, claim = POSITIONAL[said.stance], self.record.claim
         if weight is not Weight.FULL_SUPPORT:
             return weight
         if _CAREFUL[said.hedge] > _CAREFUL[claim.hedge]:
@@ -152,26 +155,55 @@ class Voices:
     def _why_not_counted(self, said: StatementFacts, speaker: Profile) -> str | None:
         if speaker.unbound and not said.rests_on and (speaker.withheld or (speaker.media and said.basis == "unstated")):
             return UNATTRIBUTED
-        countable = self.policy.countable_grades
-        if speaker.reliability in self.policy.excluded_grades or (countable and speaker.reliability not in countable):
+        countable, grade = self.policy.countable_grades, speaker.grade(self.record.claim.tags)
+        if grade in self.policy.excluded_grades or (countable and grade not in countable):
             return "grade_excluded"
+        evidence = self.record.evidence
+        if said.rests_on and all(rest in evidence and evidence[rest].status == "challenged" for rest in said.rests_on):
+            return "rests_on_challenged_evidence"
         return None
 
     def _exhibits(self, bearing: str, side: Side) -> list[Exhibit]:
         return [
             Exhibit(
                 item,
-                origins.of_evidence(item, self.facts.evidence, self.sources),
+                origins.of_evidence(item, self.record.evidence, self.sources),
                 "interested"
                 if item.supplied_by and self.interests.of_source(item.supplied_by, side) == "interested"
                 else "disinterested",
             )
-            for item in self.facts.evidence.values()
-            if item.authenticated and item.bearing == bearing
+            for item in self.record.evidence.values()
+            if item.status == "authenticated" and item.bearing == bearing
         ]
 
 
-def _lines(said: Iterable[StatementFacts], sources: Sources) -> dict[tuple[str, str | None], list[StatementFacts]]:
+_Lines = dict[tuple[str, str | None], list[StatementFacts]]
+
+
+def _without_withdrawn(record: InForce, lines: _Lines) -> tuple[dict[str, StatementFacts], _Lines]:
+    """Return the statements and the lines that speakers' withdrawals leave.
+
+    Of its line a withdrawn statement takes with it what came before it, and all of its side up to the withdrawal.
+    """
+    gone = {said.statement_id for said in record.withdrawn}
+    if not gone:
+        return record.statements, lines
+    for line in lines.values():
+        for taken in line:
+            if taken.withdrawal is None:
+                continue
+            side, until = POSITIONAL[taken.stance] in SUPPORT, taken.withdrawal.hi
+            gone |= {
+                said.statement_id
+                for said in line
+                if said.hi < taken.lo or ((POSITIONAL[said.stance] in SUPPORT) == side and said.lo <= until)
+            }
+    left = {key: [said for said in line if said.statement_id not in gone] for key, line in lines.items()}
+    kept = {key: said for key, said in record.statements.items() if key not in gone}
+    return kept, {key: line for key, line in left.items() if line}
+
+
+def _lines(said: Iterable[StatementFacts], sources: Sources) -> _Lines:
     """Return the positional statements of each line: of one speaker or, if withheld, one speaker and publisher."""
     lines: dict[tuple[str, str | None], list[StatementFacts]] = defaultdict(list)
     for each in said:

@@ -8,7 +8,7 @@ from itertools import count, groupby
 import pytest
 
 import events.store
-from events import catalog, keys, moments
+from events import catalog, keys, moments, records
 from events.envelope import LARGEST_EVENT, REFERENCE, Entry, Provenance
 from events.errors import (
     BadCursor,
@@ -31,7 +31,7 @@ HASH, OTHER_HASH = "ab" * 32, "cd" * 32
 
 def opened(title: str = "A story") -> catalog.StoryOpened:
     """Return an event that opens a new story."""
-    return catalog.StoryOpened(story_id=new_id("story"), story=catalog.Story(title=title))
+    return catalog.StoryOpened(story_id=new_id("story"), story=records.Story(title=title))
 
 
 def command(
@@ -240,7 +240,7 @@ async def test_an_event_that_is_too_large_is_refused_before_anything_is_written(
     """An entry holds at most 60 KiB; the error says how much it was."""
     story_id = new_id("story")
     allies = {f"party-{n}": tuple(f"ally-{m}-{'x' * 40}" for m in range(10)) for n in range(120)}
-    large = catalog.StoryOpened(story_id=story_id, story=catalog.Story(title="Large", allies=allies))
+    large = catalog.StoryOpened(story_id=story_id, story=records.Story(title="Large", allies=allies))
     with pytest.raises(EventTooLarge) as refused:
         await ledger.append(command(opened(), large))
     assert LARGEST_EVENT == refused.value.limit < refused.value.size
@@ -250,7 +250,7 @@ async def test_an_event_that_is_too_large_is_refused_before_anything_is_written(
 async def test_histories_and_versions_count_the_events_of_a_stream(ledger: Ledger) -> None:
     """A stream's history is its events in order, in pages; its version is how many there are."""
     claim_id = new_id("claim")
-    note = catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=catalog.Absence())
+    note = catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=records.Absence())
     for _ in range(5):
         await ledger.append(command(note, opened()))
     history = await ledger.history(claim_id)

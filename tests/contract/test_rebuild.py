@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from events import catalog
+from events import catalog, records, words
 from events.envelope import Entry, Provenance, streams_of
 from events.errors import CommandConflict, EventTooLarge, VersionConflict
 from events.identifiers import derived_id, new_id
@@ -42,7 +42,7 @@ class Kept(NamedTuple):
 
 
 def _opened(title: str, story_id: str | None = None) -> catalog.StoryOpened:
-    return catalog.StoryOpened(story_id=story_id or new_id("story"), story=catalog.Story(title=title))
+    return catalog.StoryOpened(story_id=story_id or new_id("story"), story=records.Story(title=title))
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ async def varied(loaded: Recorder, ledger: Ledger) -> Ledger:
         return Command(events_, conditions or {}, Provenance("system", id_, hash_, **context))
 
     story_id, claim_id = derived_id("story", "varied"), derived_id("claim", "varied")
-    absence = catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=catalog.Absence(quote='"}]\n\t\u2028 ü 😀 \x7f'))
+    absence = catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=records.Absence(quote='"}]\n\t\u2028 ü 😀 \x7f'))
     several = command(_opened("ü", story_id), absence, absence, id_="several", conditions={story_id: 0, claim_id: 0})
     await ledger.append(several)
     assert (await ledger.append(several)).repeated
-    said = catalog.Statement(speaker_id=new_id("source"), stance=catalog.Stance.DENIES, said_at="2024-01-24T08:15Z")
+    said = records.Statement(speaker_id=new_id("source"), stance=words.Stance.DENIES, said_at="2024-01-24T08:15Z")
     timed = catalog.StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said)
     told = command(timed, id_="told", story_id=story_id, correlation_id="correlated", causation_id="caused")
     await ledger.append(told)
@@ -71,7 +71,7 @@ async def varied(loaded: Recorder, ledger: Ledger) -> Ledger:
         await ledger.append(command(absence, id_=WITHOUT_EVENTS[0], hash_=OTHER_HASH))
     with pytest.raises(VersionConflict):
         await ledger.append(command(absence, _opened("refused"), id_="refused", conditions={claim_id: 99}))
-    large = catalog.Story(title="Large", allies={f"party-{n}": ("x" * 60,) * 10 for n in range(120)})
+    large = records.Story(title="Large", allies={f"party-{n}": ("x" * 60,) * 10 for n in range(120)})
     with pytest.raises(EventTooLarge):
         await ledger.append(command(catalog.StoryOpened(story_id=new_id("story"), story=large), id_="large"))
     race = [command(absence, absence, id_=f"race-{n}", conditions={claim_id: 3 + n % 2}) for n in range(20)]

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 import events.store
-from events import catalog
+from events import catalog, records
 from events.envelope import Provenance
 from events.errors import OutcomeUnknown, StoreFull, StoreUnavailable
 from events.group_commit import Appended
@@ -28,7 +28,7 @@ _AWAY = (StoreUnavailable, OutcomeUnknown)
 
 def opening(name: str) -> Command:
     """Return a command that opens a story; ``name`` is its id."""
-    story = catalog.StoryOpened(story_id=new_id("story"), story=catalog.Story(title="A story"))
+    story = catalog.StoryOpened(story_id=new_id("story"), story=records.Story(title="A story"))
     return Command([story], {}, Provenance("system", name, "ab" * 32))
 
 

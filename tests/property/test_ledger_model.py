@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import events.store
-from events import catalog, moments
+from events import catalog, moments, records, words
 from events.envelope import REFERENCE, Entry, Provenance, streams_of
 from events.errors import CommandConflict, LedgerDamaged, VersionConflict
 from events.group_commit import Appended
@@ -28,16 +28,16 @@ STREAMS = [*STORIES, *SOURCES, *CLAIMS, REFERENCE, "ledger"]
 _FRESH = count()
 _texts = st.text(min_size=1, max_size=30)
 _events: st.SearchStrategy[catalog.Event] = st.one_of(
-    st.builds(catalog.StoryOpened, story_id=st.sampled_from(STORIES), story=st.builds(catalog.Story, title=_texts)),
+    st.builds(catalog.StoryOpened, story_id=st.sampled_from(STORIES), story=st.builds(records.Story, title=_texts)),
     st.builds(
         catalog.SourceRegistered,
         source_id=st.sampled_from(SOURCES),
-        source=st.builds(catalog.Source, name=_texts, kind=st.sampled_from(catalog.SourceKind)),
+        source=st.builds(records.Source, name=_texts, kind=st.sampled_from(words.SourceKind)),
     ),
     st.builds(
         catalog.EvidenceAbsenceNoted,
         claim_id=st.sampled_from(CLAIMS),
-        absence=st.builds(catalog.Absence, quote=_texts),
+        absence=st.builds(records.Absence, quote=_texts),
     ),
 )
 _used_ids = st.integers(0, 7).map("command-{}".format)

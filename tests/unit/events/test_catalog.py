@@ -8,8 +8,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from events import catalog
-from events.catalog import CATALOG, Claim, Evidence, Policy, Quantity, Source, Statement, Story
+from events.catalog import CATALOG
 from events.identifiers import derived_id
+from events.records import Claim, Evidence, Source, Statement, Story
+from events.words import Policy, Quantity
 
 STORY, CLAIM, SOURCE, PERSON = (derived_id(kind, "x") for kind in ("story", "claim", "source", "person"))
 STATEMENT, EVIDENCE, ASSESSMENT = (derived_id(kind, "x") for kind in ("statement", "evidence", "assessment"))

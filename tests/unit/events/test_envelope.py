@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from events import catalog
-from events.catalog import Event, Evidence, Pillars, Source, Statement, Story
+from events import catalog, records, words
+from events.catalog import Event
 from events.envelope import (
     LARGEST_EVENT,
     Cursor,
@@ -20,13 +20,15 @@ from events.envelope import (
 from events.errors import BadCursor, UnreadableEvent
 from events.identifiers import derived_id
 from events.ledger import Command, Ledger
+from events.records import Evidence, Source, Statement, Story
+from events.words import Pillars
 from service.verification.policy import STRICT_TWO_SOURCE
 
 STORY, CLAIM, SOURCE, PERSON = (derived_id(kind, "x") for kind in ("story", "claim", "source", "person"))
 STATEMENT, EVIDENCE, ASSESSMENT = (derived_id(kind, "x") for kind in ("statement", "evidence", "assessment"))
 BARE = Provenance(actor="system", command_id="c1", command_hash="ab" * 32)
 FULL = Provenance("key_1", "c2", "cd" * 32, story_id=STORY, correlation_id="cor", causation_id="cau")
-POLICY_NAME = catalog.PolicyName("strict-two-source", 1, "0" * 64)
+POLICY_NAME = words.PolicyName("strict-two-source", 1, "0" * 64)
 
 
 def said(at: str | None, quote: str | None = None) -> Event:
@@ -34,17 +36,17 @@ def said(at: str | None, quote: str | None = None) -> Event:
     return catalog.StatementRecorded(
         claim_id=CLAIM,
         statement_id=STATEMENT,
-        statement=Statement(speaker_id=SOURCE, stance=catalog.Stance.ASSERTS, said_at=at, quote=quote),
+        statement=Statement(speaker_id=SOURCE, stance=words.Stance.ASSERTS, said_at=at, quote=quote),
     )
 
 
 EVENTS: dict[str, Event] = {
     "main": catalog.LedgerCreated(ledger="main", epoch="e", policy=STRICT_TWO_SOURCE),
     STORY: catalog.StoryOpened(story_id=STORY, story=Story(title="A crash")),
-    SOURCE: catalog.SourceRegistered(source_id=SOURCE, source=Source(name="Tass", kind=catalog.SourceKind.NEWS_AGENCY)),
+    SOURCE: catalog.SourceRegistered(source_id=SOURCE, source=Source(name="Tass", kind=words.SourceKind.NEWS_AGENCY)),
 }
 ON_A_CLAIM: tuple[Event, ...] = (
-    catalog.ClaimRegistered(claim_id=CLAIM, claim=catalog.Claim(story_id=STORY, text="It fell.")),
+    catalog.ClaimRegistered(claim_id=CLAIM, claim=records.Claim(story_id=STORY, text="It fell.")),
     said("2024"),
     catalog.EvidenceAdded(
         claim_id=CLAIM, evidence_id=EVIDENCE, evidence=Evidence(kind="video", bearing="context", description="Snow.")
@@ -52,21 +54,21 @@ ON_A_CLAIM: tuple[Event, ...] = (
     catalog.EvidenceAuthenticated(
         claim_id=CLAIM,
         evidence_id=EVIDENCE,
-        authentication=catalog.Authentication(method="Seen.", by=PERSON, pillars=Pillars(date="today")),
+        authentication=records.Authentication(method="Seen.", by=PERSON, pillars=Pillars(date="today")),
     ),
-    catalog.EvidenceAbsenceNoted(claim_id=CLAIM, absence=catalog.Absence()),
+    catalog.EvidenceAbsenceNoted(claim_id=CLAIM, absence=records.Absence()),
     catalog.AssessmentMade(
         claim_id=CLAIM,
         assessment_id=ASSESSMENT,
-        assessment=catalog.Assessment(verdict="verified", rationale="Seen.", by=PERSON),
+        assessment=records.Assessment(verdict="verified", rationale="Seen.", by=PERSON),
     ),
     catalog.ClaimStateChanged(
         claim_id=CLAIM,
         from_=None,
-        to=catalog.State.UNVERIFIED,
+        to=words.State.UNVERIFIED,
         flags=(),
         credibility=6,
-        because=catalog.Because(rule="unverified", n=0, nd=0, od=0, reasons={}, excluded={}),
+        because=words.Because(rule="unverified", n=0, nd=0, od=0, reasons={}, excluded={}),
         policy=POLICY_NAME,
         engine=1,
         changed=(),

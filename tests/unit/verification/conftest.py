@@ -9,13 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from events import catalog
-from events.catalog import Claim, Event, Policy, Source, Story
+from events import catalog, records, words
+from events.catalog import Event
 from events.identifiers import Kind, derived_id
+from events.records import Claim, Source, Story
+from events.words import Policy
+from service.verification.context import Context, StoryFacts, Term
 from service.verification.facts import Facts, Happened, fold
+from service.verification.in_force import Dossier
 from service.verification.policy import STRICT_TWO_SOURCE, Verdict, evaluate
-from service.verification.sources import Sources
-from service.verification.voices import Context, Voices
+from service.verification.sources import SourceFacts, SourceHistory
+from service.verification.voices import Voices
 
 CAST: dict[str, dict[str, Any]] = {
     "red-gov": {"kind": "government", "parties": ["red"]},
@@ -49,14 +53,15 @@ class Case:
         self, *, allies: dict[str, list[str]] | None = None, parties: Sequence[str] = ("red", "blue"), **claim: object
     ) -> None:
         self.story = msgspec.convert({"title": "A story", "parties": list(parties), "allies": allies or {}}, Story)
-        self._sources: dict[str, Source] = {}
+        self._sources = SourceHistory()
         for name, source in CAST.items():
             self.source(name, **source)
         said = {"story_id": self.id_of("story", "s"), "text": "It is so.", "serves": ["red"], "harms": ["blue"]} | claim
         if "declared_by" in claim:
             said["declared_by"] = self.id_of("source", str(claim["declared_by"]))
         said = {name: value for name, value in said.items() if value is not None}
-        self.summands: tuple[catalog.Quantity, ...] = ()
+        self.summands: tuple[words.Quantity, ...] = ()
+        """The figures that the claim is said to be the sum of, each a claim's own."""
         self.claim_id = self.id_of("claim", "c")
         self.happened: list[Happened] = []
         self.record(catalog.ClaimRegistered(claim_id=self.claim_id, claim=msgspec.convert(said, Claim)))
@@ -70,7 +75,8 @@ class Case:
         """Register a source, and return its identifier."""
         upper = [self.id_of("source", each) for each in source.pop("affiliated_to", ())]  # type: ignore[attr-defined]
         source_id = self.id_of("source", name)
-        self._sources[source_id] = msgspec.convert({"name": name, "affiliated_to": upper} | source, Source)
+        known = msgspec.convert({"name": name, "affiliated_to": upper} | source, Source)
+        self._sources.add({source_id: (SourceFacts(0, 0, known),)})
         return source_id
 
     def record(self, event: Event) -> None:
@@ -91,7 +97,7 @@ class Case:
         return catalog.StatementRecorded(
             claim_id=self.claim_id,
             statement_id=self.id_of("statement", name),
-            statement=msgspec.convert(content, catalog.Statement),
+            statement=msgspec.convert(content, records.Statement),
         )
 
     def says(self, speaker: str, stance: str = "asserts", **said: object) -> str:
@@ -118,7 +124,7 @@ class Case:
             "supplied_by": by and self.id_of("source", by),
             "derived_from": derived_from and self.id_of("evidence", derived_from),
         }
-        shown = msgspec.convert(content, catalog.Evidence)
+        shown = msgspec.convert(content, records.Evidence)
         self.record(catalog.EvidenceAdded(claim_id=self.claim_id, evidence_id=evidence_id, evidence=shown))
         if authentic:
             self.authenticate(evidence_id)
@@ -126,20 +132,20 @@ class Case:
 
     def authenticate(self, evidence_id: str) -> None:
         """Record that the desk found a piece of evidence authentic."""
-        found = catalog.Authentication(method="Geolocated.", by=self.id_of("person", "p"))
+        found = records.Authentication(method="Geolocated.", by=self.id_of("person", "p"))
         self.record(
             catalog.EvidenceAuthenticated(claim_id=self.claim_id, evidence_id=evidence_id, authentication=found)
         )
 
     def absence(self) -> None:
         """Record that no evidence was offered."""
-        self.record(catalog.EvidenceAbsenceNoted(claim_id=self.claim_id, absence=catalog.Absence()))
+        self.record(catalog.EvidenceAbsenceNoted(claim_id=self.claim_id, absence=records.Absence()))
 
     def assess(self, verdict: str = "verified") -> str:
         """Record the desk's judgement, and return its identifier."""
         assessment_id = self.id_of("assessment", f"judged-{len(self.happened) + 1}")
         content = {"verdict": verdict, "rationale": "Seen.", "by": self.id_of("person", "p")}
-        made = msgspec.convert(content, catalog.Assessment)
+        made = msgspec.convert(content, records.Assessment)
         self.record(catalog.AssessmentMade(claim_id=self.claim_id, assessment_id=assessment_id, assessment=made))
         return assessment_id
 
@@ -153,15 +159,20 @@ class Case:
     @property
     def context(self) -> Context:
         """The story and the sources."""
-        return Context(self.story, Sources(self._sources), self.summands)
+        return Context([StoryFacts(0, 0, self.story)], self._sources, [_term(figure) for figure in self.summands])
+
+    @property
+    def dossier(self) -> Dossier:
+        """The claim as the rules read it."""
+        return Dossier(self.facts)
 
     def voices(self, policy: Policy = STRICT_TWO_SOURCE) -> Voices:
         """Return who is heard on the claim."""
-        return Voices(self.facts, self.context, policy)
+        return Voices(self.dossier.in_force(), self.context.at(), policy)
 
     def verdict(self, policy: Policy = STRICT_TWO_SOURCE) -> Verdict:
         """Return where the claim stands."""
-        return evaluate(self.facts, self.context, policy)
+        return evaluate(self.dossier, self.context, policy)
 
     def state(self, policy: Policy = STRICT_TWO_SOURCE) -> str:
         """Return the claim's state."""
@@ -175,6 +186,14 @@ class Case:
         """Return n, nd and od of the rules."""
         because = self.verdict(policy).because
         return because.n, because.nd, because.od
+
+
+def _term(figure: words.Quantity) -> Term:
+    claim_id = derived_id("claim", figure.measure)
+    claim = Claim(story_id=derived_id("story", "s"), text="A part.", quantities=(figure,))
+    facts = fold(None, [Happened(catalog.ClaimRegistered(claim_id=claim_id, claim=claim), 1, _START)])
+    assert facts is not None
+    return Term(facts, words.Summand(claim_id=claim_id, measure=figure.measure))
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from events import catalog
-from events.catalog import ClaimStateChanged, Event, Policy
+from events import catalog, records, words
+from events.catalog import ClaimStateChanged, Event
 from events.identifiers import derived_id
+from events.words import Policy
 from service.verification import decide
 from service.verification.facts import Happened, fold
 from service.verification.policy import ENGINE, STRICT_TWO_SOURCE, evaluate, name_of
@@ -42,7 +43,7 @@ def evidence(case: Case, **said: Any) -> Event:
     return catalog.EvidenceAdded(
         claim_id=case.claim_id,
         evidence_id=case.id_of("evidence", "new"),
-        evidence=msgspec.convert(content, catalog.Evidence),
+        evidence=msgspec.convert(content, records.Evidence),
     )
 
 
@@ -51,13 +52,13 @@ def authentication(case: Case, name: str) -> Event:
     return catalog.EvidenceAuthenticated(
         claim_id=case.claim_id,
         evidence_id=case.id_of("evidence", name),
-        authentication=catalog.Authentication(method="m", by=case.id_of("person", "p")),
+        authentication=records.Authentication(method="m", by=case.id_of("person", "p")),
     )
 
 
 def absence(case: Case, **said: str) -> Event:
     """Return a note that no evidence was offered."""
-    return catalog.EvidenceAbsenceNoted(claim_id=case.claim_id, absence=msgspec.convert(said, catalog.Absence))
+    return catalog.EvidenceAbsenceNoted(claim_id=case.claim_id, absence=msgspec.convert(said, records.Absence))
 
 
 def again(case: Case) -> Event:
@@ -188,10 +189,10 @@ def test_a_story_with_impossible_allies_is_refused(allies: dict[str, list[str]],
     story_id = derived_id("story", "s")
     with pytest.raises(RuleBroken, match=names) as refused:
         decide.on_story(
-            catalog.StoryOpened(story_id=story_id, story=msgspec.convert(said | {"allies": allies}, catalog.Story))
+            catalog.StoryOpened(story_id=story_id, story=msgspec.convert(said | {"allies": allies}, records.Story))
         )
     assert f"/allies/{next(iter(allies))}" == refused.value.pointer
-    fine = msgspec.convert(said | {"allies": {"far": ["red"], "red": ["blue"]}}, catalog.Story)
+    fine = msgspec.convert(said | {"allies": {"far": ["red"], "red": ["blue"]}}, records.Story)
     opened = catalog.StoryOpened(story_id=story_id, story=fine)
     assert (opened,) == decide.on_story(opened)
 
@@ -201,7 +202,7 @@ def test_a_source_answers_to_known_sources_only(case: Case) -> None:
     known, unknown = case.id_of("source", "red-gov"), case.id_of("source", "nobody")
 
     def registered(*upper: str) -> catalog.SourceRegistered:
-        source = catalog.Source(name="x", kind=catalog.SourceKind.PERSON, affiliated_to=upper)
+        source = records.Source(name="x", kind=words.SourceKind.PERSON, affiliated_to=upper)
         return catalog.SourceRegistered(source_id=case.id_of("source", "x"), source=source)
 
     assert (registered(known),) == decide.on_source(registered(known), case.context.sources)

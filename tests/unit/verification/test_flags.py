@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from events.catalog import Flag, Quantity
+from events.words import Flag, Quantity
 
 if TYPE_CHECKING:
     from tests.unit.verification.conftest import Case

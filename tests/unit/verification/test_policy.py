@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from events.catalog import Mentions, Policy
+from events.words import Mentions, Policy
 from service.verification.policy import STRICT_TWO_SOURCE, evaluate, name_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalog import Stance
+from events.words import Stance
 from service.verification.facts import fold
 from service.verification.policy import STRICT_TWO_SOURCE, Verdict, evaluate
 from service.verification.voices import POSITIONAL

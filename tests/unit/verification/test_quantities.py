@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalog import Quantity
+from events.words import Quantity
 from service.verification import quantities
 
 TENTH = 0.10

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from events import catalog
-from events.catalog import Claim, Source, SourceKind, Stance, Statement, Story
+from events import catalog, words
 from events.identifiers import derived_id
 from events.ledger import Ledger
+from events.records import Claim, Source, Statement, Story
+from events.words import SourceKind, Stance
 from service.verification import reference
 from service.verification.commands import Caller, Outcome, Recorder
 from service.verification.reference import Reference
@@ -28,7 +29,7 @@ async def register(recorder: Recorder, name: str, *upper: str, parties: tuple[st
         name=name, kind=SourceKind.PERSON, parties=parties, affiliated_to=tuple(PEOPLE[each] for each in upper)
     )
     proposed = catalog.SourceRegistered(source_id=PEOPLE[name], source=source)
-    await recorder.register_source(proposed, caller(f"register {name}"))
+    await recorder.on_source(proposed, caller(f"register {name}"))
 
 
 async def say(recorder: Recorder, name: str) -> Outcome:
@@ -43,7 +44,7 @@ async def say(recorder: Recorder, name: str) -> Outcome:
 async def prepared(recorder: Recorder) -> Recorder:
     """A recorder whose ledger has a story, a claim, and people: low answers to middle, and middle to top."""
     story = Story(title="t", parties=("red",))
-    await recorder.open_story(catalog.StoryOpened(story_id=STORY, story=story), caller("open"))
+    await recorder.on_story(catalog.StoryOpened(story_id=STORY, story=story), caller("open"))
     await register(recorder, "top", parties=("red",))
     await register(recorder, "middle", "top")
     await register(recorder, "low", "middle")
@@ -77,7 +78,7 @@ async def test_dropping_what_was_kept_loses_no_source_of_a_claim(
 ) -> None:
     """A service that knows more sources than it keeps still decides on all of a claim's statements."""
     monkeypatch.setattr(reference, "_MOST_KEPT", 3)
-    recorder = Recorder(ledger, await ledger.policy())
+    recorder = Recorder(ledger)
     for n, name in enumerate(("low", "witness", "neighbour", "institute"), start=1):
         outcome = await say(recorder, name)
         changed = outcome.happened[-1].event
@@ -87,15 +88,15 @@ async def test_dropping_what_was_kept_loses_no_source_of_a_claim(
 
 async def test_a_term_of_a_sum_that_is_not_on_record_is_refused_with_its_place(prepared: Recorder) -> None:
     """An unknown claim, and a measure that a known one does not give, are pointed to."""
-    figure = catalog.Quantity(measure="killed", value=1)
+    figure = words.Quantity(measure="killed", value=1)
     for term, pointer in (
-        (catalog.Summand(claim_id=derived_id("claim", "nothing"), measure="killed"), "/sum_of/1/claim_id"),
-        (catalog.Summand(claim_id=CLAIM, measure="injured"), "/sum_of/1/measure"),
+        (words.Summand(claim_id=derived_id("claim", "nothing"), measure="killed"), "/sum_of/1/claim_id"),
+        (words.Summand(claim_id=CLAIM, measure="injured"), "/sum_of/1/measure"),
     ):
         known = derived_id("claim", pointer)
         whole = Claim(story_id=STORY, text="t", quantities=(figure,))
         await prepared.on_claim([catalog.ClaimRegistered(claim_id=known, claim=whole)], caller(pointer))
-        terms = (catalog.Summand(claim_id=known, measure="killed"), term)
+        terms = (words.Summand(claim_id=known, measure="killed"), term)
         total = Claim(story_id=STORY, text="t", quantities=(figure,), sum_of=terms)
         proposed = catalog.ClaimRegistered(claim_id=derived_id("claim", "sum"), claim=total)
         with pytest.raises(UnknownReference) as refused:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from events.catalog import Claim, Source, SourceKind, Story
 from events.identifiers import derived_id
+from events.records import Claim, Source, Story
+from events.words import SourceKind
 from service.verification.sources import Interests, Side, Sources, identity_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from events.catalog import Policy
+from events.words import Policy
 from service.verification.policy import STRICT_TWO_SOURCE
 
 if TYPE_CHECKING:

@@ -1,0 +1,181 @@
+"""In force: what of the facts holds at a moment, with its last values (rules, sections 2 and 11).
+
+The claim is read with its merged members and with what it borrowed from the claim that it is a part of.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct, structs
+
+from events.records import Claim
+from events.words import Bearing, Stance
+from service.verification.facts import (
+    NOW,
+    AssessmentFacts,
+    EvidenceFacts,
+    Facts,
+    Horizon,
+    Membership,
+    StatementFacts,
+    changed,
+    known,
+    spoken,
+)
+
+Status = Literal["unexamined", "authenticated", "challenged"]
+
+_NEGATED = {
+    Stance.ASSERTS: Stance.DENIES,
+    Stance.CONFIRMS: Stance.DENIES,
+    Stance.DENIES: Stance.ASSERTS,
+    Stance.PARTIALLY_CONFIRMS: Stance.PARTIALLY_DENIES,
+    Stance.PARTIALLY_DENIES: Stance.PARTIALLY_CONFIRMS,
+}
+_NEGATED_BEARING: dict[Bearing, Bearing] = {"supports": "refutes", "refutes": "supports", "context": "context"}
+_SUBSTANTIAL = {"stance", "quantities", "hedge", "speaker_id"}
+"""What a correction has to touch for the claim to be flagged as corrected."""
+
+
+class Dossier(Struct, frozen=True):
+    """A claim's facts, and those of every claim that it reads or is read in, at one position."""
+
+    facts: Facts
+    others: Mapping[str, Facts] = {}
+
+    def in_force(self, horizon: Horizon = NOW) -> "InForce":
+        """Return what holds at a moment."""
+        found = InForce(claim=self.claim(horizon))
+        self._read(self.facts, horizon, found, inverted=False)
+        made = [each for each in self.facts.assessments if horizon.holds(each.position, each.recorded_at)]
+        latest = made[-1] if made else None
+        if latest and not (latest.revoked and horizon.holds(latest.revoked.position, latest.revoked.recorded_at)):
+            found.assessment = latest
+        return found
+
+    def claim(self, horizon: Horizon = NOW) -> Claim:
+        """Return the claim as it was put at a moment: at least as it was registered."""
+        return known(self.facts.wordings, horizon).claim
+
+    def _read(self, facts: Facts, horizon: Horizon, found: "InForce", *, inverted: bool) -> None:
+        """Add what a claim says, and what it reads in others, to what was found."""
+        for said in facts.statements.values():
+            found.add_statement(said, horizon, inverted=inverted)
+        for item in facts.evidence.values():
+            found.add_evidence(item, horizon, inverted=inverted)
+        if not inverted:
+            held = (horizon.holds(each.position, each.recorded_at) for each in facts.absences)
+            found.absence_noted = found.absence_noted or any(held)
+        for part in facts.borrowed:
+            if horizon.holds(part.position, part.recorded_at):
+                self._borrow(self.others[part.claim_id], part.statement_ids, horizon, found, inverted=inverted)
+        for member in facts.members:
+            if _holds(member, horizon):
+                self._read(self.others[member.claim_id], horizon, found, inverted=inverted ^ member.inverted)
+
+    def _borrow(
+        self, lender: Facts, statement_ids: tuple[str, ...], horizon: Horizon, found: "InForce", *, inverted: bool
+    ) -> None:
+        """Add some of another claim's statements, and the evidence that they rest on as mere context."""
+        for key in statement_ids:
+            if key in lender.statements:
+                said = found.add_statement(lender.statements[key], horizon, inverted=inverted)
+                for rest in said.rests_on if said else ():
+                    if rest in lender.evidence:
+                        found.add_evidence(structs.replace(lender.evidence[rest], bearing="context"), horizon)
+
+
+class Shown(Struct, frozen=True):
+    """A piece of evidence in force. ``disputed``: somebody challenged it after its last authentication."""
+
+    evidence_id: str
+    bearing: Bearing
+    status: Status
+    disputed: bool
+    supplied_by: str | None = None
+    derived_from: str | None = None
+
+
+class InForce(Struct):
+    """What holds at a moment.
+
+    ``statements`` are those that no publisher took back; what a speaker's withdrawal removes depends on who the speaker
+    is, and is left to :class:`~service.verification.voices.Voices`. ``withdrawn`` are those with a withdrawal of any
+    kind, ``corrected`` those with a correction of their substance.
+    """
+
+    claim: Claim
+    statements: dict[str, StatementFacts] = {}
+    repeats: list[str] = []
+    withdrawn: list[StatementFacts] = []
+    evidence: dict[str, Shown] = {}
+    absence_noted: bool = False
+    corrected: set[str] = set()
+    seen: set[str] = set()
+    assessment: AssessmentFacts | None = None
+
+    def add_statement(self, said: StatementFacts, horizon: Horizon, *, inverted: bool = False) -> StatementFacts | None:
+        """Add a statement as it is at a moment, unless it was not made by then or is there already."""
+        if said.statement_id in self.seen:
+            return None
+        substantial = False
+        if said.corrections or inverted:
+            said, substantial = _as_it_is(said, horizon, inverted=inverted)
+        if not horizon.holds(said.position, said.hi):
+            return None
+        self.seen.add(said.statement_id)
+        if said.repeats is not None:
+            self.repeats.append(said.statement_id)
+            return None
+        if taken := said.withdrawal:
+            if not horizon.holds(taken.position, taken.hi):
+                said = structs.replace(said, withdrawal=None)
+            else:
+                self.withdrawn.append(said)
+                if taken.by != "speaker":
+                    return None
+        self.statements[said.statement_id] = said
+        if substantial:
+            self.corrected.add(said.statement_id)
+        return said
+
+    def add_evidence(self, item: EvidenceFacts, horizon: Horizon, *, inverted: bool = False) -> None:
+        """Add a piece of evidence as it is at a moment, unless it was not public by then or is there already."""
+        if item.evidence_id in self.evidence or not horizon.holds(item.position, item.public):
+            return
+        status: Status = "unexamined"
+        disputed = False
+        for check in item.checks:
+            if not horizon.holds(check.position, check.recorded_at):
+                continue
+            disputed = check.found != "authenticated"
+            if check.found != "disputed":
+                status = check.found
+        bearing = _NEGATED_BEARING[item.bearing] if inverted else item.bearing
+        self.evidence[item.evidence_id] = Shown(
+            item.evidence_id, bearing, status, disputed, item.supplied_by, item.derived_from
+        )
+
+
+def _holds(member: Membership, horizon: Horizon) -> bool:
+    ended = member.ended
+    return horizon.holds(member.position, member.recorded_at) and not (
+        ended and horizon.holds(ended.position, ended.recorded_at)
+    )
+
+
+def _as_it_is(said: StatementFacts, horizon: Horizon, *, inverted: bool) -> tuple[StatementFacts, bool]:
+    """Return a statement with its corrections up to a moment, and whether one of them is substantial."""
+    values: dict[str, Any] = {}
+    for correction in said.corrections:
+        if horizon.holds(correction.position, correction.hi):
+            values |= changed(correction.changes)
+    substantial = not _SUBSTANTIAL.isdisjoint(values)
+    if "said_at" in values or "published_at" in values:
+        said_at = values.get("said_at", said.said_at)
+        values["lo"], values["hi"] = spoken(said_at, values.get("published_at", said.published_at), said.recorded_at)
+    if inverted:
+        stance = values.get("stance", said.stance)
+        values["stance"] = _NEGATED.get(stance, stance)
+    kept = {name: value for name, value in values.items() if name in StatementFacts.__struct_fields__}
+    return structs.replace(said, **kept), substantial
