@@ -147,7 +147,9 @@ class Recorder:
         only after eight attempts. A caller that is cancelled leaves its command under way.
         """
         proposal = _Proposal(proposed, caller, tuple(reads), asyncio.get_running_loop().create_future())
-        claim_id = _claims_of(proposed)[0]
+        claim_id = next(iter(_claims_of(proposed)), None)
+        if claim_id is None:
+            raise NotOnRecord(f"there is no claim {streams_of(proposed[0])[0][:80]}")
         if claim_id in self._waiting:
             self._waiting[claim_id].append(proposal)
         else:
