@@ -11,6 +11,7 @@ key                                    type        holds
 ``{onrecord:L}:projection:P``          hash        ``generation`` (the live one), ``building``, ``dropping``,
                                                    ``requested``; ``checkpoint:G``, ``digest:G``, ``version:G``
 ``{onrecord:L}:lease:DUTY``            hash        ``holder``, ``token``, ``until``: who has a duty now
+``{onrecord:L}:duty:DUTY``             string      how far a duty is that is no projection
 ``{onrecord:L}:P:G:document:ID``       string      a document of projection P, generation G
 ``{onrecord:L}:P:G:list:ID``           list        the newest items beside that document
 ``{onrecord:L}:P:G:by:FIELD:VALUE``    sorted set  the documents with that value, by position of registration
@@ -57,6 +58,10 @@ class LedgerKeys:
     def lease(self, duty: str) -> str:
         """Return where it says who has a duty."""
         return f"{self._tag}:lease:{duty}"
+
+    def duty(self, duty: str) -> str:
+        """Return how far the worker is with a duty that keeps its place by itself."""
+        return f"{self._tag}:duty:{duty}"
 
     def generation(self, projection: str, generation: int) -> str:
         """Return what the keys of one generation of a projection begin with."""

@@ -10,7 +10,19 @@ from litestar.openapi.spec import Components, SecurityScheme
 import events.store
 from events.envelope import LARGEST_EVENT
 from events.ledger import Ledger
-from service.api import claims, feed, operate, projections, sources, stories
+from service.api import (
+    amending,
+    claims,
+    explanations,
+    feed,
+    operate,
+    policies,
+    projections,
+    publications,
+    recording,
+    sources,
+    stories,
+)
 from service.api.description import described
 from service.api.http import problems
 from service.api.http.door import Door
@@ -59,6 +71,11 @@ def create_app(settings: Settings) -> Litestar:
             *stories.ROUTES,
             *sources.ROUTES,
             *claims.ROUTES,
+            *recording.ROUTES,
+            *amending.ROUTES,
+            *publications.ROUTES,
+            *policies.ROUTES,
+            *explanations.ROUTES,
             *feed.ROUTES,
             *projections.ROUTES,
             *operate.ROUTES,

@@ -1,14 +1,16 @@
-"""Stories: open, list, read."""
+"""Stories: open, list, read, describe anew, close."""
 
-from litestar import get, post
+from collections.abc import Sequence
+
+from litestar import get, patch, post
 from litestar.params import FromPath, FromQuery
 
-from events.catalog import StoryOpened
+from events.catalog import Event, StoryClosed, StoryOpened, StoryUpdated
 from events.identifiers import new_id
-from events.records import Story
+from events.records import Closing, Story, StoryChanges
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
-from service.api.http.served import ApiRequest, Receipt, caller, created, document, listing, page_size, served
+from service.api.http.served import ApiRequest, Receipt, caller, document, listing, page_size, recorded, served
 from service.projections.catalog import STORIES
 from service.projections.documents import StoryDocument
 
@@ -20,8 +22,7 @@ async def open_story(request: ApiRequest) -> Answer:
     """Open a story: the matter being covered, with its parties and who sides with whom."""
     story = await body(request, Story)
     proposed = StoryOpened(story_id=new_id("story"), story=story)
-    outcome = await served(request).recorder.on_story(proposed, caller(request, "openStory", story))
-    return created(request, outcome, "story_id", STORIES, _WHERE)
+    return await _on_story(request, "openStory", (story,), proposed, status=201)
 
 
 @get(_WHERE, operation_id="listStories", summary="List stories", opt={"items": StoryDocument})
@@ -36,4 +37,40 @@ async def get_story(request: ApiRequest, story_id: FromPath[str]) -> Answer:
     return await document(request, STORIES, story_id)
 
 
-ROUTES = (open_story, list_stories, get_story)
+@patch(
+    f"{_WHERE}/{{story_id:str}}",
+    operation_id="updateStory",
+    summary="Describe a story anew",
+    opt={"body": StoryChanges, "answer": Receipt},
+)
+async def update_story(request: ApiRequest, story_id: FromPath[str]) -> Answer:
+    """Change a story: members that are left out stay, those that are null are cleared.
+
+    Other parties or allies can change verdicts: a worker follows that up for every claim of the story.
+    """
+    changes = await body(request, StoryChanges)
+    proposed = StoryUpdated(story_id=story_id, changes=changes)
+    return await _on_story(request, "updateStory", (story_id, changes), proposed, status=200)
+
+
+@post(
+    f"{_WHERE}/{{story_id:str}}/closing",
+    operation_id="closeStory",
+    summary="Close a story",
+    opt={"body": Closing, "answer": Receipt},
+)
+async def close_story(request: ApiRequest, story_id: FromPath[str]) -> Answer:
+    """Record that a story is no longer covered: no claim is added to it, what is on record can still be amended."""
+    closing = await body(request, Closing)
+    proposed = StoryClosed(story_id=story_id, closing=closing)
+    return await _on_story(request, "closeStory", (story_id, closing), proposed, status=201)
+
+
+async def _on_story(
+    request: ApiRequest, operation: str, content: Sequence[object], proposed: Event, *, status: int
+) -> Answer:
+    outcome = await served(request).recorder.on_story(proposed, caller(request, operation, *content))
+    return recorded(request, outcome, "story_id", STORIES, _WHERE, status=status)
+
+
+ROUTES = (open_story, list_stories, get_story, update_story, close_story)

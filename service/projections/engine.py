@@ -127,7 +127,7 @@ class Projector:
 
     async def _documents(self, generation: int, batch: list[Happened]) -> dict[str, bytes]:
         """Return the stored documents among those that a batch touches."""
-        names = list({key: None for it in batch if (key := self.projection.key(it.event))})
+        names = list({key: None for it in batch for key in self.projection.keys(it.event)})
         if not names:
             return {}
         with answering():
@@ -152,7 +152,7 @@ class Projector:
     def _fold(self, at: Place, batch: list[Happened], documents: dict[str, bytes], stopped: Stopped | None) -> Plan:
         touched: dict[str, list[Happened]] = {}
         for it in batch:
-            if key := self.projection.key(it.event):
+            for key in self.projection.keys(it.event):
                 touched.setdefault(key, []).append(it)
         changes, digest = Changes([self._keys.projection(self.projection.name)]), at.digest
         for key, happenings in touched.items():
@@ -176,7 +176,7 @@ class Projector:
             listed = [item.decode() for item in encoded[-MOST_LISTED:]]
             changes.add("list", self._keys.listed(name, generation, key), MOST_LISTED, listed)
         for change in projection.indexed(document, folded, happenings):
-            scored = (folded.position,) if change.action == "add" else ()
+            scored = (change.score or folded.position,) if change.action == "add" else ()
             changes.add(change.action, self._keys.index(name, generation, *change.membership), *scored, key)
         gone = _hash(key, before) if before is not None else 0
         return _hash(key, after) - gone + sum(_hash(key, item) for item in encoded)

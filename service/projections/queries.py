@@ -85,15 +85,27 @@ class Queries:
         return Found(raw, version, generation)
 
     async def page(
-        self, projection: Projection, filters: Sequence[Membership], *, after: int = 0, limit: int = 50
+        self,
+        projection: Projection,
+        filters: Sequence[Membership],
+        *,
+        after: int = 0,
+        limit: int = 50,
+        by: Membership | None = None,
     ) -> Page:
-        """Return the documents that are in every one of the indexes, in order of registration."""
+        """Return the documents that are in every one of the indexes, in order of registration.
+
+        ``by`` names an index whose order it is instead.
+        """
         at = await place(self.store, self._keys, projection.name)
         indexes = [
-            self._keys.index(projection.name, at.generation, field, value) for field, value in filters or [EVERYTHING]
+            self._keys.index(projection.name, at.generation, field, value)
+            for field, value in filters or [by or EVERYTHING]
         ]
         begin = after
         walked, *checked = await self._smallest_first(indexes)
+        if by and filters:
+            walked, checked = self._keys.index(projection.name, at.generation, *by), indexes
         found: list[tuple[str, int]] = []
         more = True
         for _ in range(_MOST_WALKS):
@@ -110,7 +122,7 @@ class Queries:
             found, after, more = found[:limit], found[limit - 1][1], True
         items = await self._documents(projection, at, [member for member, _ in found])
         if None in items and (await place(self.store, self._keys, projection.name)).generation != at.generation:
-            return await self.page(projection, filters, after=begin, limit=limit)  # rebuilt while we read
+            return await self.page(projection, filters, after=begin, limit=limit, by=by)  # rebuilt while we read
         return Page([item for item in items if item is not None], after if more else None)
 
     async def wait_for(self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT) -> None:

@@ -180,14 +180,40 @@ class Recorder:
                 await self._look_again(conflict, attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    async def world(self, claim_id: str) -> tuple[World, Edition]:
-        """Return all that a verdict on a claim depends on, as it is now, through time. Raises ``NotOnRecord``."""
+    async def world(self, claim_id: str, position: int | None = None) -> tuple[World, Edition]:
+        """Return all that a verdict on a claim depends on, now or as of a position. Raises ``NotOnRecord``."""
         edition = await self.reference.renew()
-        await self._refresh([claim_id])
-        world, _ = await self._world(edition, [claim_id], ())
+        if position is None:
+            await self._refresh([claim_id])
+            world, _ = await self._world(edition, [claim_id], ())
+        else:
+            world, _ = await self._world(edition, [claim_id], (), given=await self._until(claim_id, position))
         if claim_id not in world.facts:
             raise NotOnRecord(f"there is no claim {claim_id[:80]}")
         return world, edition
+
+    async def _until(self, claim_id: str, position: int) -> dict[str, Facts]:
+        """Return the facts of a claim, and of all that it was read with, as of a position."""
+        found: dict[str, Facts] = {}
+        waiting = [claim_id]
+        while waiting:
+            each = waiting.pop()
+            if each in found:
+                continue
+            facts: Facts | None = None
+            version = 0
+            while entries := await self._ledger.history(each, after=version):
+                version += len(entries)
+                facts = fold(facts, (happened(entry) for entry in entries if entry.position <= position))
+                if entries[-1].position > position:
+                    break
+            if facts is None:
+                if each == claim_id:
+                    raise NotOnRecord(f"there was no claim {claim_id[:80]} then")
+                continue
+            found[each] = facts
+            waiting += [*facts.neighbours(), *_claims_named(facts.claim)]
+        return found
 
     async def drain(self) -> None:
         """Wait until every command that was given has its outcome."""
@@ -318,7 +344,7 @@ class Recorder:
             cached = self._cache.get(claim_id)
             if cached is None or cached.edition is not edition:
                 named |= each.source_ids()
-                if cached:
+                if cached and cached.facts.version <= each.version:
                     cached.edition = edition
         sources = await edition.read_sources(named)
         return World(facts, stories, sources, edition.policy), conditions

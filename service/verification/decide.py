@@ -87,12 +87,12 @@ def on_claims(proposed: Sequence[Event], world: World, now: int) -> Decision:
 
 
 def reassessed(claim_id: str, world: World) -> tuple[Event, ...]:
-    """Return the event by which a claim's verdict is brought up to date, if it is not."""
-    facts = world.facts[claim_id]
-    if facts.merged_into:
-        return ()
-    change = state_change(facts, world.verdict(claim_id), world.policy)
-    return (change,) if change else ()
+    """Return the events by which the verdict on a claim, and on those that it speaks in, is brought up to date."""
+    changes = (
+        state_change(world.facts[each], world.verdict(each), world.policy)
+        for each in _affected([claim_id], world.facts)
+    )
+    return tuple(change for change in changes if change)
 
 
 def _claims_of(event: Event) -> Iterable[str]:

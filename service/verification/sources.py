@@ -139,6 +139,10 @@ class SourceHistory:
     def __len__(self) -> int:
         return len(self._history)
 
+    def versions(self, source_id: str) -> tuple[SourceFacts, ...]:
+        """Return what a source was from place to place."""
+        return self._history[source_id]
+
     def version(self, source_id: str) -> int:
         """Return how many events a source's stream had when it was read."""
         return len(self._history[source_id])

@@ -10,15 +10,18 @@ from litestar import Request
 from msgspec import Struct
 from uuid_utils import uuid7
 
+from events.catalog import Event
 from events.envelope import subject_of
 from events.ledger import Ledger
 from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.problems import ApiError
 from service.auth.keys import Key, Keys
-from service.projections.catalog import Membership, Projection
+from service.projections.catalog import CHANGED, CLAIMS, PARTS, Membership, Projection
+from service.projections.documents import PartDocument
 from service.projections.queries import Queries
 from service.verification.commands import Caller, Outcome, Recorder
+from service.verification.refusals import NotOnRecord
 
 READ_AFTER = "Onrecord-After"
 """Every write answers with this header; a read that carries it sees that write."""
@@ -91,16 +94,56 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     return Caller(key_id, command_id, hashlib.sha256(said).hexdigest(), expected)
 
 
-def created(request: ApiRequest, outcome: Outcome, thing: str, projection: Projection, location: str) -> Answer:
-    """Answer a write with 201: where the new thing is, its ETag, and the token by which reads will see it.
+async def on_claim(  # noqa: PLR0913 - what every recording on a claim has
+    request: ApiRequest,
+    operation: str,
+    content: Sequence[object],
+    proposed: Sequence[Event],
+    thing: str,
+    *,
+    status: int = 201,
+) -> Answer:
+    """Record events on a claim, and answer with the receipt, which is about the last of them."""
+    outcome = await served(request).recorder.on_claim(proposed, caller(request, operation, *content))
+    about = len(proposed) - 1
+    return recorded(request, outcome, thing, CLAIMS, "/v1/claims", about=about, status=status)
 
-    ``thing`` names the member of the first event's data that is the new thing's identifier. A repeated request gets
+
+async def claim_of(request: ApiRequest, part_id: str) -> str:
+    """Return the claim that a statement, evidence, inquiry or assessment belongs to, even if recorded a moment ago.
+
+    Raises ``NotOnRecord`` if there is no such thing.
+    """
+    here = served(request)
+    found = await here.queries.document(PARTS, part_id)
+    if found is None:
+        await here.queries.wait_for(PARTS, (await here.ledger.head()).position)
+        found = await here.queries.document(PARTS, part_id)
+    if found is None:
+        raise NotOnRecord(f"there is no {part_id[:80]}")
+    return msgspec.json.decode(found.raw, type=PartDocument).claim_id
+
+
+def recorded(  # noqa: PLR0913 - what every receipt has
+    request: ApiRequest,
+    outcome: Outcome,
+    thing: str,
+    projection: Projection,
+    location: str,
+    *,
+    about: int = 0,
+    status: int = 201,
+) -> Answer:
+    """Answer a write: where the thing is, its ETag, and the token by which reads will see it.
+
+    ``thing`` names the member of the event ``about`` that is the new thing's identifier; without it
+    that is the event's subject. A repeated request gets
     the answer of the first one, rebuilt from the events that it recorded.
     """
     ledger = served(request).ledger
-    first = outcome.happened[0]
+    first = outcome.happened[about]
     receipt = Receipt(
-        id=getattr(first.event, thing),
+        id=getattr(first.event, thing) if thing else subject_of(first.event),
         position=outcome.position,
         recordedtime=outcome.recordedtime,
         events=tuple(RecordedEvent(it.event.TYPE, it.position, it.event) for it in outcome.happened),
@@ -111,7 +154,7 @@ def created(request: ApiRequest, outcome: Outcome, thing: str, projection: Proje
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
-    return Answer(body=msgspec.json.encode(receipt), status=201, headers=headers)
+    return Answer(body=msgspec.json.encode(receipt), status=status, headers=headers)
 
 
 async def document(request: ApiRequest, projection: Projection, document_id: str, *, listed: str = "") -> Answer:
@@ -128,14 +171,26 @@ async def document(request: ApiRequest, projection: Projection, document_id: str
     return Answer(found.raw, headers=headers)
 
 
-async def listing(
-    request: ApiRequest, projection: Projection, filters: Sequence[Membership], after: str | None, limit: int
+async def listing(  # noqa: PLR0913 - what every list has
+    request: ApiRequest,
+    projection: Projection,
+    filters: Sequence[Membership],
+    after: str | None,
+    limit: int,
+    *,
+    changed_since: int | None = None,
 ) -> Answer:
-    """Answer with one page of documents in order of registration, and a cursor to the next."""
+    """Answer with one page of documents in order of registration, and a cursor to the next.
+
+    With ``changed_since`` they are those changed after that position, in the order of their last events.
+    """
     here = served(request)
     await wait_for_writes(request, projection)
     start = here.ledger.position_of(after) if after is not None else 0
-    page = await here.queries.page(projection, filters, after=start, limit=limit)
+    if changed_since is not None:
+        page = await here.queries.page(projection, filters, after=max(start, changed_since), limit=limit, by=CHANGED)
+    else:
+        page = await here.queries.page(projection, filters, after=start, limit=limit)
     next_after = None if page.next_after is None else str(here.ledger.cursor(page.next_after))
     return raw_page(request, "items", page.items, next_after)
 
