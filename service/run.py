@@ -6,7 +6,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import events.store
-from events.errors import StoreUnusable
+from events.errors import StoreFull, StoreUnusable
 from events.ledger import Ledger
 from events.store import Store
 from service import embedded
@@ -42,29 +42,32 @@ _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
 async def run_service(settings: Settings, sample: Path | None) -> None:
     """Run store, worker and API until SIGINT or SIGTERM, then stop them in the opposite order."""
     settings.home_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _log_as(settings)
     async with contextlib.AsyncExitStack() as stack:
+        beside = []
         if not settings.store_url:
-            settings = structs.replace(
-                settings, store_url=await stack.enter_async_context(embedded.running(settings.home_path))
-            )
+            store_here = await stack.enter_async_context(embedded.supervised(settings.home_path))
+            settings = structs.replace(settings, store_url=store_here.url)
+            beside.append(store_here.supervising)
         async with _checked_store(settings) as store:
             here = await open_served(store, settings.ledger)
-            await ensure_bootstrap_key(store, settings.ledger, settings.bootstrap_key_path, replace=True)
+            await _ensure_key(store, settings, replace=True)
             async with _working(settings) as worker:
                 if sample and (await here.ledger.head()).position <= 1:
                     await _load_with_progress(settings, store, sample)
                 head = (await here.ledger.head()).position
                 for projection in PROJECTIONS:
                     await here.queries.wait_for(projection, head, seconds=_CATCH_UP_SECONDS)
-                await _serve(settings, with_claims=True, beside=worker)
+                await _serve(settings, with_claims=True, beside=[*beside, worker])
 
 
 async def run_api(settings: Settings) -> None:
     """Run the API until SIGINT or SIGTERM."""
     settings = _with_store(settings)
+    _log_as(settings)
     async with _checked_store(settings) as store:
         await open_served(store, settings.ledger)
-        if not await ensure_bootstrap_key(store, settings.ledger, settings.bootstrap_key_path, replace=False):
+        if not await _ensure_key(store, settings, replace=False):
             _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
     await _serve(settings, with_claims=False)
 
@@ -129,6 +132,18 @@ async def _checked_store(settings: Settings) -> AsyncIterator[Store]:
         await store.aclose()
 
 
+async def _ensure_key(store: Store, settings: Settings, *, replace: bool) -> bool:
+    """Make sure that there is a bootstrap key, and return whether it is here; a full store has that of last time."""
+    path = settings.bootstrap_key_path
+    try:
+        with events.store.answering():
+            return await ensure_bootstrap_key(store, settings.ledger, path, replace=replace)
+    except StoreFull:
+        if not path.exists():
+            raise
+        return True
+
+
 @contextlib.asynccontextmanager
 async def _working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
@@ -153,9 +168,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings, *, with_claims: bool, beside: asyncio.Task[None] | None = None) -> None:
-    """Serve the API until a signal, or until the task ``beside`` it ends, which it should not do first."""
-    _log_as(settings)
+async def _serve(settings: Settings, *, with_claims: bool, beside: Sequence[asyncio.Task[None]] = ()) -> None:
+    """Serve the API until a signal, or until a task ``beside`` it ends, which it should not do first."""
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
@@ -179,8 +193,8 @@ async def _serve(settings: Settings, *, with_claims: bool, beside: asyncio.Task[
             while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             if server.started:
-                if beside:
-                    beside.add_done_callback(lambda _: stop())
+                for task in beside:
+                    task.add_done_callback(lambda _: stop())
                 port = server.servers[0].sockets[0].getsockname()[1]
                 await _announce(structs.replace(settings, port=port), with_claims=with_claims)
         finally:
