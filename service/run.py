@@ -24,6 +24,7 @@ from service.app import create_app, open_served
 from service.auth.keys import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
+from service.metrics import Metrics
 from service.projections.catalog import PROJECTIONS
 from service.projections.queries import Queries
 from service.projections.rebuild import RebuildRefused, rebuild
@@ -58,7 +59,8 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
                 head = (await here.ledger.head()).position
                 for projection in PROJECTIONS:
                     await here.queries.wait_for(projection, head, seconds=_CATCH_UP_SECONDS)
-                await _serve(settings, with_claims=True, beside=[*beside, worker])
+                async with _exposing(settings) as metrics:
+                    await _serve(settings, metrics, with_claims=True, beside=[*beside, worker])
 
 
 async def run_api(settings: Settings) -> None:
@@ -69,7 +71,8 @@ async def run_api(settings: Settings) -> None:
         await open_served(store, settings.ledger)
         if not await _ensure_key(store, settings, replace=False):
             _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
-    await _serve(settings, with_claims=False)
+    async with _exposing(settings) as metrics:
+        await _serve(settings, metrics, with_claims=False)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -78,7 +81,7 @@ async def run_worker(settings: Settings) -> None:
     _log_as(settings)
     async with _checked_store(settings) as store:
         await open_served(store, settings.ledger)
-    async with _working(settings) as working:
+    async with _exposing(settings), _working(settings) as working:
         with _on_signal(working.cancel):
             await asyncio.wait([working])
 
@@ -168,10 +171,43 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings, *, with_claims: bool, beside: Sequence[asyncio.Task[None]] = ()) -> None:
+@contextlib.asynccontextmanager
+async def _exposing(settings: Settings) -> AsyncIterator[Metrics | None]:
+    """Let metrics be had beside the caller, if the settings want any."""
+    if not settings.metrics_port:
+        yield None
+        return
+    metrics = Metrics()
+    async with contextlib.aclosing(events.store.connect(settings.store_url, connections=2)) as store:
+        ledger = await Ledger.open(store, settings.ledger)
+        server = _Server(
+            uvicorn.Config(
+                metrics.exposed(store, ledger),
+                host="127.0.0.1",
+                port=settings.metrics_port,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        serving = asyncio.create_task(_until_exit(server, "the metrics"))
+        try:
+            await _until_started(server, serving)
+            yield metrics
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def _serve(
+    settings: Settings, metrics: Metrics | None, *, with_claims: bool, beside: Sequence[asyncio.Task[None]] = ()
+) -> None:
     """Serve the API until a signal, or until a task ``beside`` it ends, which it should not do first."""
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        metrics.measured(app) if metrics else app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -188,10 +224,9 @@ async def _serve(settings: Settings, *, with_claims: bool, beside: Sequence[asyn
         server.should_exit = True
 
     with _on_signal(stop):
-        serving = asyncio.create_task(_until_exit(server, settings))
+        serving = asyncio.create_task(_until_exit(server, "the API"))
         try:
-            while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
-                await asyncio.sleep(0.01)
+            await _until_started(server, serving)
             if server.started:
                 for task in beside:
                     task.add_done_callback(lambda _: stop())
@@ -212,13 +247,17 @@ async def _announce(settings: Settings, *, with_claims: bool) -> None:
     _console.print(greeting(settings, documents), soft_wrap=True, markup=False)  # what is pasted must not be broken
 
 
-async def _until_exit(server: _Server, settings: Settings) -> None:
+async def _until_started(server: _Server, serving: asyncio.Task[None]) -> None:
+    while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+
+
+async def _until_exit(server: _Server, what: str) -> None:
     try:
         await server.serve()
     except SystemExit as error:
-        raise StoreUnusable(
-            f"the API cannot listen on {settings.host}:{settings.port}; is something else there?"
-        ) from error
+        address = f"{server.config.host}:{server.config.port}"
+        raise StoreUnusable(f"{what} cannot listen on {address}; is something else there?") from error
 
 
 @contextlib.contextmanager
