@@ -27,6 +27,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The address that the API listens on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8181
     """The port that the API listens on; 0 takes a free one."""
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """The port on 127.0.0.1 where Prometheus finds `/metrics`, without a key; 0: there are no metrics."""
     allow_lossy_store: bool = False
     """`1` accepts a store that could lose acknowledged events. For trials only."""
     log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)$(?!\n)")] = "info"
