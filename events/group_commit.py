@@ -164,7 +164,7 @@ class GroupCommit:
                 for command in commands
             ]
         )
-        stamp, *answers = await self._run(keys, [week, self._epochs, set_epochs, names, packed])
+        stamp, *answers = await self._run(keys, [week, self._epochs, set_epochs, names, packed, "0"])
         stream_of = {key: stream for stream, key in index.items()}
         for answer in answers:
             if answer[0] == b"version":
