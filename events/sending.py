@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import hiredis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
 
@@ -89,9 +90,9 @@ class Sender:
 
     async def _exchange(self, connection: _Connection, command: list[bytes | int | str]) -> _Answer:
         """Send a command, with a WAITAOF behind it if there must be replicas, and return its answer."""
-        packed, counts = connection.pack_command(*command), None
+        packed, counts = _packed(*command), None
         if self.replicas:
-            packed += connection.pack_command("WAITAOF", 1, self.replicas, _REPLICAS_MILLISECONDS)
+            packed += _packed("WAITAOF", 1, self.replicas, _REPLICAS_MILLISECONDS)
         async with asyncio.timeout(self._pool.patience):
             await connection.send_packed_command(packed, check_health=False)
             answer = await _answer(connection)
@@ -104,6 +105,12 @@ class Sender:
         if counts is not None and (counts[0] < 1 or counts[1] < self.replicas):
             raise OutcomeUnknown(f"{counts[1]} of {self.replicas} replicas have it on disk")
         return answer
+
+
+def _packed(*words: bytes | int | str) -> bytes:
+    """Return the bytes of a command, in some 2 µs; redis-py's connections pack in Python, in some 15."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows tuples of one word
+    return packed
 
 
 async def _answer(connection: _Connection) -> _Answer:
