@@ -70,7 +70,7 @@ class StoreUnavailable(LedgerError):
 
 
 class OutcomeUnknown(LedgerError):
-    """The connection broke while a write was under way. Retry with the same command id: that settles it."""
+    """A write may have happened: its answer was lost, or too few replicas have it. A retry with its id settles it."""
 
 
 class UnreadableEvent(LedgerError):

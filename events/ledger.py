@@ -20,6 +20,7 @@ from events.errors import (
     CommandConflict,
     EventTooLarge,
     LedgerDamaged,
+    OutcomeUnknown,
     Refused,
     UnknownLedger,
     VersionConflict,
@@ -101,7 +102,10 @@ class Ledger:
         return outcomes
 
     async def recall(self, command_id: str, command_hash: str) -> Appended | None:
-        """Return what an earlier command with this id recorded, or None. Raises ``CommandConflict`` if it differs."""
+        """Return what an earlier command with this id recorded, or None. Raises ``CommandConflict`` if it differs.
+
+        What is returned is as safe as an append: where replicas must have it, they do, or it raises what that raises.
+        """
         week = int(time.time()) // (7 * 86_400)
         with answering():
             pipeline = self._store.pipeline(transaction=False)
@@ -112,6 +116,8 @@ class Ledger:
             return None
         if found[:8] != bytes.fromhex(command_hash)[:8]:
             raise CommandConflict(command_id)
+        if self._commits.replicas:  # the first answer may have been that too few of them had it
+            return await self._commits.append(Prepared(command_id, command_hash, {}, ()))
         return Appended(int.from_bytes(found[8:16]), int.from_bytes(found[16:20]), repeated=True, recordedtime="")
 
     async def read(self, after: int = 0, limit: int = 1000) -> list[Entry]:
@@ -236,8 +242,11 @@ class Ledger:
         command = self._prepare(Command([created], {REFERENCE: 0}, provenance))
         try:
             await self._commits.create(command, f"{epoch}:1")
-        except (UnknownLedger, VersionConflict):
-            epochs = await self._store.hget(self.keys.head, "epochs")
+        except (UnknownLedger, VersionConflict, OutcomeUnknown):
+            with answering():
+                epochs = await self._store.hget(self.keys.head, "epochs")
+            if not epochs:
+                raise
             self._commits = GroupCommit(self._store, self.keys, epochs.decode())
             epoch = _latest_epoch(epochs.decode())
         self.epoch = epoch

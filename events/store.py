@@ -34,14 +34,39 @@ _OLDEST = (7, 2)
 _OLDEST_VALKEY = (8, 0)
 
 
-def connect(url: str, *, connections: int = 32, read_timeout: float = 5.0) -> Store:
+class Pool(BlockingConnectionPool):
+    """The connections of a client: those that are lent for a command, and those kept by who writes (``keep``)."""
+
+    def __init__(self, *, replicas: int = 0, **settings: Any) -> None:  # noqa: ANN401 - redis-py's own
+        super().__init__(**settings)
+        self.replicas = replicas
+        """How many replicas have to have a write on disk before it counts."""
+        self.patience: float = settings["socket_timeout"]
+        """Seconds to wait for an answer."""
+        self._kept: list[Any] = []
+
+    def keep(self) -> Any:  # noqa: ANN401 - redis-py's connections
+        """Return a new connection, closed with the client. Its user bounds its waiting: it has no time-out itself."""
+        settings = self.connection_kwargs | {"socket_timeout": None}  # which costs a task for every write
+        self._kept.append(self.connection_class(**settings))
+        return self._kept[-1]
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
+        """Close every connection."""
+        await super().disconnect(inuse_connections)
+        for connection in self._kept:
+            await connection.disconnect()
+
+
+def connect(url: str, *, connections: int = 32, read_timeout: float = 5.0, replicas: int = 0) -> Store:
     """Return a client for ``url`` (``redis://``, ``rediss://`` or ``unix://``); nothing is dialled yet.
 
-    A command is tried three times with jittered pauses of at most a second; commands that write can bear that
-    because every one carries its command id.
+    A command is tried four times with jittered pauses of at most a second. What a ledger appends is acknowledged when
+    ``replicas`` replicas have it on disk too.
     """
-    pool = BlockingConnectionPool.from_url(
+    pool = Pool.from_url(
         url,
+        replicas=replicas,
         max_connections=connections,
         timeout=5,
         socket_timeout=read_timeout,
@@ -57,23 +82,23 @@ class Script:
     """A Lua script, run by its hash (EVALSHA); a server that does not know it yet is told."""
 
     def __init__(self, package: str, name: str) -> None:
-        self._source = files(package).joinpath(name).read_text()
-        self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
+        self.source = files(package).joinpath(name).read_text()
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def queue(self, pipeline: Store, keys: Sequence[str], args: Sequence[bytes | int | str]) -> None:
         """Add the script to a pipeline; a server that does not know it fails that with ``NoScriptError``."""
-        pipeline.evalsha(self._sha, len(keys), *keys, *args)
+        pipeline.evalsha(self.sha, len(keys), *keys, *args)
 
     async def load(self, store: Store) -> None:
         """Tell a server the script."""
-        await store.script_load(self._source)
+        await store.script_load(self.source)
 
     async def run(self, store: Store, keys: Sequence[str], args: Sequence[bytes | int | str]) -> Any:  # noqa: ANN401 - what Lua returns
         """Run the script on a store. Raises what redis-py raises."""
         try:
-            return await store.evalsha(self._sha, len(keys), *keys, *args)
+            return await store.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
-            return await store.eval(self._source, len(keys), *keys, *args)
+            return await store.eval(self.source, len(keys), *keys, *args)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def on_store(_: Litestar) -> AsyncIterator[None]:
-        store = events.store.connect(settings.store_url)
+        store = events.store.connect(settings.store_url, replicas=settings.replicas)
         try:
             await events.store.check(store, allow_lossy=settings.allow_lossy_store)
             running.served = await open_served(store, settings.ledger)

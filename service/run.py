@@ -127,7 +127,7 @@ def _with_store(settings: Settings) -> Settings:
 @contextlib.asynccontextmanager
 async def _checked_store(settings: Settings) -> AsyncIterator[Store]:
     """Yield a client of the store, once it was found fit to hold a ledger."""
-    store = events.store.connect(settings.store_url)
+    store = events.store.connect(settings.store_url, replicas=settings.replicas)
     try:
         await events.store.check(store, allow_lossy=settings.allow_lossy_store)
         yield store
@@ -150,7 +150,7 @@ async def _ensure_key(store: Store, settings: Settings, *, replace: bool) -> boo
 @contextlib.asynccontextmanager
 async def _working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
-    store = events.store.connect(settings.store_url, connections=4)
+    store = events.store.connect(settings.store_url, connections=4, replicas=settings.replicas)
     worker = Worker(store, await Ledger.open(store, settings.ledger))
     working = asyncio.create_task(worker.run())
     try:

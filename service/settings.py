@@ -31,6 +31,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The port on 127.0.0.1 where Prometheus finds `/metrics`, without a key; 0: there are no metrics."""
     allow_lossy_store: bool = False
     """`1` accepts a store that could lose acknowledged events. For trials only."""
+    replicas: Annotated[int, Meta(ge=0, le=100)] = 0
+    """How many replicas of the store must have an event on disk too before it is acknowledged."""
     log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)$(?!\n)")] = "info"
     """The least level that is logged."""
     url: str = ""

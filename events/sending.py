@@ -1,0 +1,121 @@
+"""Sending a script to the store, over a connection kept for it, so that it is known what can have reached the store.
+
+redis-py tries a command again by itself, and does not say which attempt got how far. Here a connection that cannot be
+made has carried nothing; one that breaks after something was sent leaves a question, and the same bytes are sent again:
+whoever runs a script here makes sure that running it twice is running it once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import hiredis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
+
+from events.errors import OutcomeUnknown, StoreUnavailable
+from events.store import UNREACHABLE, Script, Store
+
+_Connection: TypeAlias = Any  # one of redis-py's
+_Answer: TypeAlias = Any  # what Lua returns
+_ATTEMPTS = 3
+_PAUSES = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
+_REPLICAS_MILLISECONDS = 2000
+"""How long replicas have to write to disk what they were sent; less than the time to wait for an answer."""
+
+
+class Sender:
+    """One connection of a store's client, made when it is first needed and again when it broke. One call at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._pool = store.connection_pool
+        self.replicas: int = self._pool.replicas
+        """How many replicas have to have a write on disk before it counts."""
+        self._connection: _Connection = None
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]) -> _Answer:
+        """Run a script, and wait until as many replicas as the client was made for have its effects on disk.
+
+        Raises ``StoreUnavailable`` if nothing was written, ``OutcomeUnknown`` if it may have been, whether the answer
+        was lost or too few replicas answered, and the store's own ``ResponseError`` if it refused.
+        """
+        lost = None
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(_PAUSES.compute(attempt))
+            try:
+                connection = await self._connected()
+            except (*UNREACHABLE, RedisError) as error:
+                if lost is None:
+                    raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+                raise OutcomeUnknown(f"the store's answer was lost, and then the store: {error}") from error
+            try:
+                return await self._run(connection, script, keys, args)
+            except BusyLoadingError as error:  # an answer, though redis-py counts it among broken connections
+                refusal = error
+            except UNREACHABLE as error:
+                lost = error
+                await connection.disconnect(nowait=True)
+            except ResponseError as error:
+                if lost is None:
+                    raise
+                raise OutcomeUnknown(f"the store's answer was lost, and now it says: {error}") from error
+        if lost is None:
+            raise StoreUnavailable(f"the store takes no writes yet: {refusal}")
+        raise OutcomeUnknown(f"the store's answer was lost: {lost}") from lost
+
+    async def _connected(self) -> _Connection:
+        """Return the connection, ready to be written to."""
+        if self._connection is None:
+            self._connection = self._pool.keep()
+        connection = self._connection
+        if connection.is_connected and await connection.can_read():  # its end; or an answer that nobody waits for
+            await connection.disconnect(nowait=True)
+        if not connection.is_connected:
+            try:
+                async with asyncio.timeout(self._pool.patience):
+                    await connection.connect()
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+        return connection
+
+    async def _run(
+        self, connection: _Connection, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]
+    ) -> _Answer:
+        try:
+            return await self._exchange(connection, ["EVALSHA", script.sha, len(keys), *keys, *args])
+        except NoScriptError:
+            return await self._exchange(connection, ["EVAL", script.source, len(keys), *keys, *args])
+
+    async def _exchange(self, connection: _Connection, command: list[bytes | int | str]) -> _Answer:
+        """Send a command, with a WAITAOF behind it if there must be replicas, and return its answer."""
+        packed, counts = _packed(*command), None
+        if self.replicas:
+            packed += _packed("WAITAOF", 1, self.replicas, _REPLICAS_MILLISECONDS)
+        async with asyncio.timeout(self._pool.patience):
+            await connection.send_packed_command(packed, check_health=False)
+            answer = await _answer(connection)
+            if self.replicas:
+                counts = await _answer(connection)
+        if isinstance(answer, ResponseError):
+            raise answer
+        if isinstance(counts, ResponseError):
+            raise OutcomeUnknown(f"the store does not wait for its replicas: {counts}") from counts
+        if counts is not None and (counts[0] < 1 or counts[1] < self.replicas):
+            raise OutcomeUnknown(f"{counts[1]} of {self.replicas} replicas have it on disk")
+        return answer
+
+
+def _packed(*words: bytes | int | str) -> bytes:
+    """Return the bytes of a command, in some 2 µs; redis-py's connections pack in Python, in some 15."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows tuples of one word
+    return packed
+
+
+async def _answer(connection: _Connection) -> _Answer:
+    """Return the next answer of a connection, an error answer as any other."""
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
