@@ -440,7 +440,7 @@ class AssessmentMade(Event, frozen=True):
     assessment: Assessment
 
 
-@recorded("claim.state_changed")
+@recorded("claim.state_changed", version=2)
 class ClaimStateChanged(Event, frozen=True, rename={"from_": "from"}):
     """What the policy in force made of a claim when something was recorded on it, and because of what.
 
