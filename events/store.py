@@ -169,7 +169,7 @@ class Script:
 
     def queue(self, pipeline: Store, keys: Sequence[str], args: Sequence[bytes | int | str]) -> None:
         """Add the script to a pipeline; a server that does not know it fails that with ``NoScriptError``."""
-        pipeline.evalsha(self._sha, len(keys), *keys, *args)
+        pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, *args)  # of a cluster it has no evalsha()
 
     async def load(self, store: Store) -> None:
         """Tell a server the script."""
