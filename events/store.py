@@ -240,8 +240,9 @@ async def _lossy_settings(store: Store, server: dict[str, Any]) -> list[str]:
     except ResponseError:
         return ["CONFIG GET is not permitted, so its persistence cannot be seen"]
     wanted = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+    where = f"{server['target_nodes'].name}: " if server else ""
     return [
-        f"{name} is {settings.get(name, 'unknown')}, not {value}"
+        f"{where}{name} is {settings.get(name, 'unknown')}, not {value}"
         for name, value in wanted.items()
         if settings.get(name) != value
     ]

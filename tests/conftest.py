@@ -66,9 +66,15 @@ def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             yield runner.run(running.__aenter__())
             runner.run(running.__aexit__(None, None, None))
     elif request.param == "cluster":
-        yield from _cluster(tmp_path_factory.mktemp("cluster"))
+        yield request.getfixturevalue("cluster_url")
     else:
         yield from _container(request.param)
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a durable cluster of three."""
+    yield from _cluster(tmp_path_factory.mktemp("cluster"))
 
 
 _SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
