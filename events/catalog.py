@@ -324,7 +324,7 @@ class SubjectErased(Event, frozen=True):
     reason: LongText | None = None
 
 
-@recorded("claim.state_changed")
+@recorded("claim.state_changed", version=2)
 class ClaimStateChanged(Event, frozen=True, rename={"from_": "from"}):
     """What the policy in force made of a claim when something was recorded on it, and because of what.
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from events import catalog, moments
+from events import catalog, moments, upcasting
 from events.errors import BadCursor, UnreadableEvent
 from events.identifiers import new_event_id
 
@@ -59,8 +59,7 @@ class Envelope(Draft, frozen=True, kw_only=True):
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _encode = msgspec.json.Encoder().encode
-_decoders = {type_: msgspec.json.Decoder(event) for type_, event in catalog.CATALOG.items()}
-_readable = {catalog.schema_urn(type_, event.VERSION): type_ for type_, event in catalog.CATALOG.items()}
+_readers = dict(upcasting.readers())
 
 
 class Entry(Struct, frozen=True, dict=True):
@@ -76,13 +75,16 @@ class Entry(Struct, frozen=True, dict=True):
 
     @cached_property
     def event(self) -> catalog.Event:
-        """The event's data. Raises ``UnreadableEvent`` for a type or version that this release does not know."""
+        """The event's data, as the newest version of its type.
+
+        Raises ``UnreadableEvent`` for a type or version that this release does not know.
+        """
         envelope = self.envelope
-        type_ = _readable.get(envelope.dataschema)
-        if type_ is None:
+        read = _readers.get(envelope.dataschema)
+        if read is None:
             raise UnreadableEvent(self.position, envelope.dataschema, "this release does not know it")
         try:
-            return _decoders[type_].decode(envelope.data)
+            return read(envelope.data)
         except msgspec.ValidationError as error:
             raise UnreadableEvent(self.position, envelope.dataschema, str(error)) from error
 

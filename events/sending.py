@@ -11,14 +11,23 @@ from typing import Any, TypeAlias
 
 import hiredis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    MovedError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from events.errors import OutcomeUnknown, StoreUnavailable
-from events.store import UNREACHABLE, Script, Store
+from events.store import UNREACHABLE, Script, Store, kept, patience, required_replicas
 
 _Connection: TypeAlias = Any  # one of redis-py's
 _Answer: TypeAlias = Any  # what Lua returns
 _ATTEMPTS = 3
+_ELSEWHERE = (MovedError, AskError, TryAgainError)
 _PAUSES = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
 _REPLICAS_MILLISECONDS = 2000
 """How long replicas have to write to disk what they were sent; less than the time to wait for an answer."""
@@ -28,8 +37,9 @@ class Sender:
     """One connection of a store's client, made when it is first needed and again when it broke. One call at a time."""
 
     def __init__(self, store: Store) -> None:
-        self._pool = store.connection_pool
-        self.replicas: int = self._pool.replicas
+        self._store = store
+        self._patience = patience(store)
+        self.replicas: int = required_replicas(store)
         """How many replicas have to have a write on disk before it counts."""
         self._connection: _Connection = None
 
@@ -44,7 +54,7 @@ class Sender:
             if attempt:
                 await asyncio.sleep(_PAUSES.compute(attempt))
             try:
-                connection = await self._connected()
+                connection = await self._connected(keys[0])
             except (*UNREACHABLE, RedisError) as error:
                 if lost is None:
                     raise StoreUnavailable(f"the store cannot be reached: {error}") from error
@@ -53,6 +63,11 @@ class Sender:
                 return await self._run(connection, script, keys, args)
             except BusyLoadingError as error:  # an answer, though redis-py counts it among broken connections
                 refusal = error
+            except _ELSEWHERE as error:  # another server of the cluster has the ledger now; nothing was written
+                refusal = error
+                self._connection = None
+                await connection.disconnect(nowait=True)
+                await self._store.nodes_manager.initialize()
             except UNREACHABLE as error:
                 lost = error
                 await connection.disconnect(nowait=True)
@@ -64,16 +79,16 @@ class Sender:
             raise StoreUnavailable(f"the store takes no writes yet: {refusal}")
         raise OutcomeUnknown(f"the store's answer was lost: {lost}") from lost
 
-    async def _connected(self) -> _Connection:
+    async def _connected(self, key: str) -> _Connection:
         """Return the connection, ready to be written to."""
         if self._connection is None:
-            self._connection = self._pool.keep()
+            self._connection = await kept(self._store, key)
         connection = self._connection
         if connection.is_connected and await connection.can_read():  # its end; or an answer that nobody waits for
             await connection.disconnect(nowait=True)
         if not connection.is_connected:
             try:
-                async with asyncio.timeout(self._pool.patience):
+                async with asyncio.timeout(self._patience):
                     await connection.connect()
             except BaseException:
                 await connection.disconnect(nowait=True)
@@ -93,7 +108,7 @@ class Sender:
         packed, counts = _packed(*command), None
         if self.replicas:
             packed += _packed("WAITAOF", 1, self.replicas, _REPLICAS_MILLISECONDS)
-        async with asyncio.timeout(self._pool.patience):
+        async with asyncio.timeout(self._patience):
             await connection.send_packed_command(packed, check_health=False)
             answer = await _answer(connection)
             if self.replicas:

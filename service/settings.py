@@ -19,8 +19,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     home: str = ".onrecord"
     """Where the bootstrap key and the embedded store keep their files."""
-    store_url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://.")] = ""
-    """The store, as in `redis://host:6379/0` or `unix:///path`; empty: the embedded one, under the home."""
+    store_url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix|redis\+cluster)://.")] = ""
+    """The store, as in `redis://host:6379/0`, `unix:///path` or `redis+cluster://host:6379,other:6379`; empty: the
+    embedded one, under the home."""
     ledger: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60)] = "main"
     """The ledger that this process serves."""
     host: str = "127.0.0.1"
