@@ -43,13 +43,16 @@ class Sender:
         """How many replicas have to have a write on disk before it counts."""
         self._connection: _Connection = None
 
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]) -> _Answer:
+    async def run(  # noqa: C901 - every way in which a call can end
+        self, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]
+    ) -> _Answer:
         """Run a script, and wait until as many replicas as the client was made for have its effects on disk.
 
         Raises ``StoreUnavailable`` if nothing was written, ``OutcomeUnknown`` if it may have been, whether the answer
         was lost or too few replicas answered, and the store's own ``ResponseError`` if it refused.
         """
-        lost = None
+        lost: Exception | None = None
+        refusal: Exception | None = None
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(_PAUSES.compute(attempt))
@@ -65,9 +68,7 @@ class Sender:
                 refusal = error
             except _ELSEWHERE as error:  # another server of the cluster has the ledger now; nothing was written
                 refusal = error
-                self._connection = None
-                await connection.disconnect(nowait=True)
-                await self._store.nodes_manager.initialize()
+                await self._leave(connection)
             except UNREACHABLE as error:
                 lost = error
                 await connection.disconnect(nowait=True)
@@ -94,6 +95,12 @@ class Sender:
                 await connection.disconnect(nowait=True)
                 raise
         return connection
+
+    async def _leave(self, connection: _Connection) -> None:
+        """Give a connection up, and learn anew which server of the cluster has what."""
+        self._connection = None
+        await connection.disconnect(nowait=True)
+        await self._store.nodes_manager.initialize()
 
     async def _run(
         self, connection: _Connection, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]

@@ -1,6 +1,7 @@
 """Explanations: why a claim stands where it does, what another policy would say, and what would change it."""
 
 import time
+from typing import Any
 
 import msgspec
 from litestar import get
@@ -26,7 +27,7 @@ class SuggestedEvent(Struct, frozen=True):
     """An event as it would be recorded."""
 
     type: str
-    data: object
+    data: Any
 
 
 class Change(Struct, frozen=True):
