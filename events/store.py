@@ -209,6 +209,8 @@ class _Cluster(RedisCluster):
         """Return a new connection to the server that has a key, closed with the client."""
         await self.initialize()
         node = self.get_node_from_key(key)
+        if node is None:
+            raise SlotNotCoveredError(f"no server of the cluster has {key}")
         self._kept.append(node.connection_class(**(node.connection_kwargs | {"socket_timeout": None})))
         return self._kept[-1]
 
