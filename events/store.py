@@ -39,7 +39,7 @@ _NO_WRITES = {"MISCONF", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NO
 """Codes with which a server says that it cannot write now: full disk, failover, still loading."""
 _OLDEST = (7, 2)
 _OLDEST_VALKEY = (8, 0)
-_DIAL_SECONDS = 5
+_POOL_SECONDS = 5
 _CONNECT_SECONDS = 2
 _UNBOUNDED = 2**31
 
@@ -86,7 +86,7 @@ def connect(url: str, *, connections: int = 32, read_timeout: float = 5.0, repli
         url,
         replicas=replicas,
         max_connections=connections,
-        timeout=_DIAL_SECONDS,
+        timeout=_POOL_SECONDS,
         socket_timeout=read_timeout,
         socket_connect_timeout=_CONNECT_SECONDS,
         retry=_retry(),
@@ -184,7 +184,7 @@ class _Cluster(RedisCluster):
         username, _, password = who.partition(":")
         places = [node.rpartition(":") for node in nodes.rstrip("/").split(",")]
         super().__init__(
-            startup_nodes=[ClusterNode(host or port, int(port) if host else 6379) for host, _, port in places],
+            startup_nodes=[ClusterNode(host.strip("[]"), int(port)) for host, _, port in places],
             username=unquote(username) or None,
             password=unquote(password) or None,
             max_connections=_UNBOUNDED,  # a client of a cluster raises where one of a server would wait

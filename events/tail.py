@@ -19,7 +19,7 @@ LONGEST_QUEUE = 10_000
 """Entries that may wait for one follower; with more it is dropped."""
 
 _BLOCK_MILLISECONDS = 1000
-_BETWEEN_READS = 0.005
+_BETWEEN_READS = 0.01
 """Seconds in which the next entries gather: reading many costs little more than reading one."""
 
 

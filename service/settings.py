@@ -19,7 +19,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     home: str = ".onrecord"
     """Where the bootstrap key and the embedded store keep their files."""
-    store_url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix|redis\+cluster)://.")] = ""
+    store_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^(redis|rediss|unix)://.|^redis\+cluster://(\S*@)?[^\s,@/]+:[0-9]+(,[^\s,@/]+:[0-9]+)*/?$(?!\n)"
+        ),
+    ] = ""
     """The store, as in `redis://host:6379/0`, `unix:///path` or `redis+cluster://host:6379,other:6379`; empty: the
     embedded one, under the home."""
     ledger: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60)] = "main"
