@@ -47,6 +47,8 @@ _REFUSING = {"maxmemory": "1", "auto-aof-rewrite-percentage": "0"}
 reading, for every process that uses it. Nor does it write its log anew, which takes room before it gives any."""
 _DAMAGE = ("Bad file format reading the append only file", "AOF loading aborted", "FATAL AOF MANIFEST FILE ERROR")
 """What the server logs when it cannot read its files; that does not get better by starting it again."""
+_CUT = "runcat"
+"""What the server logs when it dropped the end of its log: after a crash, what was not acknowledged yet."""
 _LINES_TOLD = 3
 
 
@@ -215,6 +217,8 @@ async def _start(folder: Path, url: str, more: dict[str, str] = _WRITING) -> asy
     except BaseException:  # a cancellation too: nobody else knows of the server
         await _end(server)
         raise
+    if cut := [line for line in _lines(folder, logged) if _CUT in line]:
+        _LOG.warning("the end of the store's log was cut", why=" | ".join(cut))
     return server
 
 
@@ -260,14 +264,17 @@ def _log(folder: Path) -> Path:
 
 def _told(folder: Path, after: int = 0) -> str:
     """Return the last lines that the server logged, after so many bytes of its log."""
+    return " | ".join(_lines(folder, after)[-_LINES_TOLD:]) or "nothing"
+
+
+def _lines(folder: Path, after: int) -> list[str]:
+    """Return what the server logged after so many bytes of its log: at most the last 4 KiB of it."""
     try:
         with _log(folder).open("rb") as log:
-            end = log.seek(0, os.SEEK_END)
-            log.seek(max(after, end - 4096))
-            lines = log.read().decode(errors="replace").splitlines()
+            log.seek(max(after, log.seek(0, os.SEEK_END) - 4096))
+            return log.read().decode(errors="replace").splitlines()
     except OSError as error:
-        return str(error)
-    return " | ".join(lines[-_LINES_TOLD:]) or "nothing"
+        return [str(error)]
 
 
 def _flat(settings: dict[str, str]) -> list[str]:
