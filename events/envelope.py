@@ -131,6 +131,8 @@ def subject_of(event: catalog.Event) -> str:
             return event.story_id
         case catalog.SourceRegistered():
             return event.source_id
+        case catalog.ProjectionEventSkipped():
+            return f"projection:{event.projection}"
         case _:
             return str(event.claim_id)  # type: ignore[attr-defined]  # every other event is about a claim
 

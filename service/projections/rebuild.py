@@ -12,10 +12,9 @@ from events.lease import Lease
 from events.ledger import Ledger
 from events.store import Script, Store, answering
 from service.projections.catalog import Projection
-from service.projections.engine import Place, Projector, place, write
+from service.projections.engine import Place, Projector, place, read_batch, write
 
 _SWAP = Script("service.projections", "swap.lua")
-_BATCH = 1000
 _DROPPED_AT_ONCE = 500
 
 
@@ -76,7 +75,7 @@ async def _build(
     store: Store, ledger: Ledger, projection: Projection, generation: int, lease: Lease
 ) -> AsyncIterator[Progress]:
     """Fold a new generation, compare it with the live one, and let it be the live one."""
-    projector, at = Projector(store, ledger.keys, projection), Place(generation, 0)
+    projector, at = Projector(store, ledger, projection), Place(generation, 0)
     while True:
         live = await projector.place()
         if at.checkpoint < live.checkpoint:
@@ -126,7 +125,7 @@ async def _begin(store: Store, ledger: Ledger, projection: Projection) -> int:
 
 
 async def _fold_batch(ledger: Ledger, projector: Projector, at: Place, end: int, store: Store) -> Place:
-    entries = await ledger.read(at.checkpoint, min(_BATCH, end - at.checkpoint))
+    entries = await read_batch(ledger, at.checkpoint, end)
     plan = await projector.plan(at, entries)
     (written,) = await write(store, [plan])
     if not written:
