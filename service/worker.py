@@ -42,6 +42,8 @@ class Worker:
         self._projectors = [Projector(store, ledger, projection) for projection in PROJECTIONS]
         self._places: dict[str, Place] = {}
         self._stopped: dict[str, Stopped] = {}
+        self._marked: set[str] = set()
+        """Projections of which it is said that they stopped."""
         self._duties: dict[str, Callable[[], Awaitable[None]]] = {
             "projections": self._follow,
             "rebuilds": self._rebuild_what_is_asked_for,
@@ -75,10 +77,14 @@ class Worker:
 
     async def _follow(self) -> None:
         """Bring every projection forward; return when one that stopped can go on."""
-        for projector in self._projectors:
-            self._places[projector.projection.name] = await projector.place()
-            await status.mark_going(self._store, self._ledger, projector.projection.name)
         self._stopped.clear()
+        self._marked.clear()
+        for projector in self._projectors:
+            name = projector.projection.name
+            self._places[name] = await projector.place()
+            if await status.stopped_at(self._store, self._ledger, projector.projection):
+                self._marked.add(name)
+                await self._mark_if_going(projector)
         begin = min(place.checkpoint for place in self._places.values())
         while entries := await read_batch(self._ledger, begin):
             await self._project(entries)
@@ -122,10 +128,21 @@ class Worker:
                 self._places[name] = plan.after if done else await projector.place()
                 if done and plan.stopped:
                     self._stopped[name] = plan.stopped
+                    self._marked.add(name)
                     await status.mark_stopped(self._store, self._ledger, plan.stopped)
                     _LOG.error(
                         "projection stopped", projection=name, position=plan.stopped.position, why=plan.stopped.why
                     )
+                elif name in self._marked:
+                    await self._mark_if_going(projector)
+
+    async def _mark_if_going(self, projector: Projector) -> None:
+        """Say that a projection goes on again if it is past the event at which it stopped."""
+        name = projector.projection.name
+        stopped = await status.stopped_at(self._store, self._ledger, projector.projection)
+        if stopped is None or self._places[name].checkpoint >= stopped.position:
+            await status.mark_going(self._store, self._ledger, name)
+            self._marked.discard(name)
 
     def _is_behind(self, projector: Projector, end: int) -> bool:
         name = projector.projection.name
