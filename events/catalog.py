@@ -342,6 +342,15 @@ class ClaimStateChanged(Event, frozen=True, rename={"from_": "from"}):
     changed: tuple[str, ...]
 
 
+@recorded("projection.event_skipped")
+class ProjectionEventSkipped(Event, frozen=True):
+    """A projection goes on past an event that it cannot fold, because somebody said so."""
+
+    projection: Annotated[str, Meta(pattern=r"^[a-z]+(_[a-z]+)*$(?!\n)", max_length=60)]
+    position: Annotated[int, Meta(ge=1)]
+    why: LongText
+
+
 def schema_urn(type_: str, version: int) -> str:
     """Return the ``dataschema`` of an event type at a version."""
     return f"urn:onrecord:schema:{type_}:{version}"

@@ -141,6 +141,8 @@ def subject_of(event: catalog.Event) -> str:  # noqa: PLR0911 - one line a kind 
             return event.policy.name
         case catalog.SubjectErased():
             return event.subject_id
+        case catalog.ProjectionEventSkipped():
+            return f"projection:{event.projection}"
         case _:
             return str(event.claim_id)  # type: ignore[attr-defined]  # every other event is about a claim
 

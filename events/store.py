@@ -246,15 +246,25 @@ class Script:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Turn the ways in which a store does not do what it is asked into ``StoreUnavailable`` and ``StoreFull``."""
+    """Turn the ways in which a store does not do what it is asked into ``StoreUnavailable`` and ``StoreFull``.
+
+    A cancellation that arrived meanwhile is always raised. Python 3.11's ``asyncio.wait_for``, by which redis-py sends,
+    loses one that arrives just as the bytes have gone out; and one can be covered by an error of the client's.
+    """
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task else 0
     try:
         yield
     except UNREACHABLE as error:
+        if task and task.cancelling() > cancels:
+            raise asyncio.CancelledError from error
         raise StoreUnavailable(f"the store does not answer: {error}") from error
     except ResponseError as error:
         if said := meaning(error):
             raise said from error
         raise
+    if task and task.cancelling() > cancels:
+        raise asyncio.CancelledError
 
 
 def meaning(error: ResponseError) -> StoreFull | StoreUnavailable | None:

@@ -113,6 +113,20 @@ def rebuild(name: str) -> None:
 
 
 @app.command
+def skip(
+    name: str, position: int, *, why: Annotated[str, Parameter(help="Why the projection can do without it.")]
+) -> None:
+    """Let a projection that stopped at an event go on past it. This is recorded in the ledger."""
+
+    async def ask(settings: Settings) -> None:
+        async with Client(settings) as client:
+            await client.skip(name, position, why)
+        Console().print(f"It is on record that {name} skips event {position}; a worker takes it on from there.")
+
+    _run(ask)
+
+
+@app.command
 def openapi() -> None:
     """Print the OpenAPI description of the API."""
     sys.stdout.buffer.write(create_app(Settings()).state.openapi)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpcore2
 import msgspec
@@ -73,6 +73,13 @@ class Client:
         """Return how every projection stands."""
         return msgspec.json.decode(await self._get("/v1/projections"), type=_Statuses).items
 
+    async def skip(self, name: str, position: int, why: str) -> ProjectionStatus:
+        """Let a stopped projection go on past an event, and return how it stands."""
+        said = msgspec.json.encode({"position": position, "why": why})
+        return msgspec.json.decode(
+            await self._post(f"/v1/projections/{quote(name, safe='')}/skip", said), type=ProjectionStatus
+        )
+
     async def events(self, after: str | None) -> AsyncIterator[bytes]:
         """Yield the log as NDJSON, in chunks of whatever size they arrive in."""
         url = f"{self._url}/v1/events" + (f"?{urlencode({'after': after})}" if after else "")
@@ -87,13 +94,21 @@ class Client:
             raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
 
     async def _get(self, path: str) -> bytes:
+        return await self._ask("GET", path, self._headers)
+
+    async def _post(self, path: str, content: bytes) -> bytes:
+        return await self._ask("POST", path, self._headers | {"Content-Type": "application/json"}, content)
+
+    async def _ask(
+        self, method: str, path: str, headers: dict[bytes | str, bytes | str], content: bytes | None = None
+    ) -> bytes:
         try:
             response = await self._pool.request(
-                "GET", self._url + path, headers=self._headers, extensions={"timeout": _TIMEOUTS}
+                method, self._url + path, headers=headers, content=content, extensions={"timeout": _TIMEOUTS}
             )
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
             raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
-        if response.status != 200:  # noqa: PLR2004 - the status itself
+        if response.status >= 300:  # noqa: PLR2004 - what is no success
             raise _failure(response.status, response.content)
         return response.content
 

@@ -57,14 +57,14 @@ class Reassessor:
         self._queries = Queries(store, ledger.keys)
 
     async def catch_up(self) -> int:
-        """Follow up the next events, if there are any, and return how many there were."""
+        """Follow up every event there is, and return the position up to which that is done."""
         at = (await progress(self._store, self._ledger)).checkpoint
-        entries = await self._ledger.read(at, _BATCH)
-        for entry in entries:
-            await self._follow_up(entry)
-        if entries:
-            await self._say(Progress(entries[-1].position))
-        return len(entries)
+        while entries := await self._ledger.read(at, _BATCH):
+            for entry in entries:
+                await self._follow_up(entry)
+            at = entries[-1].position
+            await self._say(Progress(at))
+        return at
 
     async def _follow_up(self, entry: Entry) -> None:
         if entry.envelope.type not in _TRIGGERS:

@@ -82,7 +82,7 @@ def _describe(operation: Schema, method: str, handler: HTTPRouteHandler, refs: d
     parameters = operation.pop("parameters", [])
     if "body" in opt:
         operation["requestBody"] = {"required": True, "content": _json(refs[opt["body"]])}
-        parameters += [_IDEMPOTENCY] + [_IF_MATCH] * any("{" in path for path in handler.paths)
+        parameters += [_IDEMPOTENCY] + [_IF_MATCH] * (is_document and any("{" in path for path in handler.paths))
     if reads_document:
         parameters += [_IF_NONE_MATCH] * ("answer" in opt) + [_AFTER]
     if parameters:

@@ -120,9 +120,9 @@ class Queries:
                 break
         if len(found) > limit:
             found, after, more = found[:limit], found[limit - 1][1], True
-        items = await self._documents(projection, at, [member for member, _ in found])
-        if None in items and (await place(self.store, self._keys, projection.name)).generation != at.generation:
-            return await self.page(projection, filters, after=begin, limit=limit, by=by)  # rebuilt while we read
+        items, live = await self._documents(projection, at, [member for member, _ in found])
+        if live != at.generation:  # rebuilt while we read: indexes or documents may have been dropped under us
+            return await self.page(projection, filters, after=begin, limit=limit, by=by)
         return Page([item for item in items if item is not None], after if more else None)
 
     async def wait_for(self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT) -> None:
@@ -160,9 +160,12 @@ class Queries:
         inside = [all(score is not None for score in scores) for scores in zip(*answers, strict=True)]
         return [member for member, kept in zip(members, inside, strict=True) if kept]
 
-    async def _documents(self, projection: Projection, at: Place, names: list[str]) -> list[bytes | None]:
-        if not names:
-            return []
+    async def _documents(self, projection: Projection, at: Place, names: list[str]) -> tuple[list[bytes | None], int]:
+        """Return documents of a generation, and the generation that is live after they were read."""
         with answering():
-            keys = [self._keys.document(projection.name, at.generation, name) for name in names]
-            return list(await self.store.mget(keys))
+            pipeline = self.store.pipeline(transaction=False)
+            if names:
+                pipeline.mget([self._keys.document(projection.name, at.generation, name) for name in names])
+            pipeline.hget(self._keys.projection(projection.name), "generation")
+            *found, live = await pipeline.execute()
+        return list(found[0]) if found else [], int(live or 1)

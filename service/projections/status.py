@@ -41,6 +41,13 @@ async def of_all(store: Store, ledger: Ledger) -> list[ProjectionStatus]:
     return [await _of_one(store, ledger, projection, head) for projection in PROJECTIONS]
 
 
+async def stopped_at(store: Store, ledger: Ledger, projection: Projection) -> StoppedAt | None:
+    """Return the event at which a projection stopped, if it did."""
+    with answering():
+        stopped = await store.hget(ledger.keys.projection(projection.name), _STOPPED)
+    return msgspec.json.decode(stopped, type=StoppedAt) if stopped else None
+
+
 async def mark_stopped(store: Store, ledger: Ledger, stopped: Stopped) -> None:
     """Say for all to see that a projection stopped."""
     with answering():

@@ -33,6 +33,7 @@ MENTIONS = {"ids": [STATEMENT], "total": 300}
 BECAUSE = {"rule": "unverified", "n": 0, "nd": 0, "od": 0, "reasons": {}, "excluded": {}}
 
 LEAST: dict[str, dict[str, Any]] = {
+    "projection.event_skipped": {"projection": "claims", "position": 1, "why": "It is of no use here."},
     "ledger.created": {"ledger": "main", "epoch": "e", "policy": POLICY},
     "story.opened": {"story_id": STORY, "story": {"title": "A crash"}},
     "source.registered": {"source_id": SOURCE, "source": {"name": "Tass", "kind": "news_agency"}},

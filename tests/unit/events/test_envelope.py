@@ -44,6 +44,7 @@ EVENTS: dict[str, Event] = {
     "main": catalog.LedgerCreated(ledger="main", epoch="e", policy=STRICT_TWO_SOURCE),
     STORY: catalog.StoryOpened(story_id=STORY, story=Story(title="A crash")),
     SOURCE: catalog.SourceRegistered(source_id=SOURCE, source=Source(name="Tass", kind=words.SourceKind.NEWS_AGENCY)),
+    "projection:claims": catalog.ProjectionEventSkipped(projection="claims", position=7, why="It is of no use here."),
 }
 ON_A_CLAIM: tuple[Event, ...] = (
     catalog.ClaimRegistered(claim_id=CLAIM, claim=records.Claim(story_id=STORY, text="It fell.")),
