@@ -47,7 +47,14 @@ def _one_by_one(reducer: Callable[[Any, Happened], Any]) -> Callable[[Any, Seque
 def _stream(kind: str) -> Callable[[catalog.Event], str | None]:
     """Return the identifier of the thing of ``kind`` whose stream an event belongs to, if any."""
     prefix = f"{kind}_"
-    return lambda event: next((stream for stream in streams_of(event) if stream.startswith(prefix)), None)
+
+    def key(event: catalog.Event) -> str | None:
+        for stream in streams_of(event):
+            if stream.startswith(prefix):
+                return stream
+        return None
+
+    return key
 
 
 def _evidence(event: catalog.Event) -> str | None:
@@ -83,7 +90,7 @@ def _memberships(claim: ClaimDocument | None) -> set[Membership]:
 
 
 CLAIMS = Projection(
-    "claims", ClaimDocument, _stream("claim"), _one_by_one(documents.claim), _claim_indexes, item=documents.statement
+    "claims", ClaimDocument, _stream("claim"), documents.claim_stream, _claim_indexes, item=documents.statement
 )
 STORIES = Projection("stories", StoryDocument, _stream("story"), _one_by_one(documents.story), _once)
 SOURCES = Projection("sources", SourceDocument, _stream("source"), _one_by_one(documents.source), _once)

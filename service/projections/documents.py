@@ -5,12 +5,26 @@ history has them all. A claim's statements, which can be many, are a list beside
 statement costs the same however many there are.
 """
 
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Sequence
+from functools import reduce
+from itertools import groupby
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct, structs
 
 from events import catalog, moments
-from events.catalog import Absence, Assessment, Claim, ClaimRegistered, Evidence, Source, Statement, Story
+from events.catalog import (
+    Absence,
+    Assessment,
+    Claim,
+    ClaimRegistered,
+    Evidence,
+    Source,
+    Statement,
+    StatementRecorded,
+    Story,
+)
 from service.verification.facts import Happened
 
 MOST_LISTED = 50
@@ -149,11 +163,38 @@ def claim(document: ClaimDocument | None, it: Happened) -> ClaimDocument:
     return structs.replace(document, version=document.version + 1, updated=at, **_changes(document, it, at))
 
 
+def claim_stream(document: ClaimDocument | None, its: Sequence[Happened]) -> ClaimDocument | None:
+    """Fold several events of a claim's stream; statements in a row, which are the many, in one step."""
+    for statements, run in groupby(its, lambda it: type(it.event) is catalog.StatementRecorded):
+        if statements and document is not None:
+            document = _with_statements(document, list(run))
+        else:
+            document = reduce(claim, run, document)
+    return document
+
+
+def _with_statements(document: ClaimDocument, its: Sequence[Happened]) -> ClaimDocument:
+    return structs.replace(
+        document,
+        version=document.version + len(its),
+        updated=moments.timestamp(its[-1].recorded_at),
+        stances=_stances(document.stances, [cast("StatementRecorded", it.event).statement for it in its]),
+    )
+
+
+def _stances(before: dict[str, int], statements: Sequence[Statement]) -> dict[str, int]:
+    """Return how many statements took each stance, with some more; in the order in which each was first taken."""
+    stances = dict(before)
+    for stance, more in Counter(said.stance for said in statements).items():
+        stances[stance.value] = stances.get(stance.value, 0) + more
+    return stances
+
+
 def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]:
     """Return the members that an event changes."""
     match it.event:
         case catalog.StatementRecorded(statement=said):
-            return {"stances": document.stances | {said.stance.value: document.stances.get(said.stance.value, 0) + 1}}
+            return {"stances": _stances(document.stances, [said])}
         case catalog.EvidenceAdded(evidence_id=key, evidence=added):
             return {"evidence": _listed(document.evidence, EvidenceItem(key, it.position, at, added))}
         case catalog.EvidenceAuthenticated(evidence_id=key, authentication=found):
