@@ -4,8 +4,9 @@ A writer encodes a :class:`Draft` and leaves off the closing brace; the append s
 ``recordedtime`` as the last members. The same bytes are the Merkle leaf, the export line and the webhook body.
 """
 
-from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -62,20 +63,34 @@ _encode = msgspec.json.Encoder().encode
 _readers = dict(upcasting.readers())
 
 
+_T = TypeVar("_T")
+
+
+class _Once(Generic[_T]):
+    """A property that is worked out once, as with ``functools.cached_property``, which in Python 3.11 takes a lock."""
+
+    def __init__(self, work_out: Callable[[Any], _T]) -> None:
+        self._work_out, self._name, self.__doc__ = work_out, work_out.__name__, work_out.__doc__
+
+    def __get__(self, entry: Any, _: type) -> _T:  # noqa: ANN401 - an instance of whatever class has it
+        value = entry.__dict__[self._name] = self._work_out(entry)
+        return value
+
+
 class Entry(Struct, frozen=True, dict=True):
     """One entry of the log: its position and its bytes, decoded when asked for."""
 
     position: int
     raw: bytes
 
-    @cached_property
+    @_Once
     def envelope(self) -> Envelope:
-        """The CloudEvents attributes, with ``data`` still as bytes."""
+        """Return the CloudEvents attributes, with ``data`` still as bytes."""
         return _decode_envelope(self.raw)
 
-    @cached_property
+    @_Once
     def event(self) -> catalog.Event:
-        """The event's data, as the newest version of its type.
+        """Return the event's data, as the newest version of its type.
 
         Raises ``UnreadableEvent`` for a type or version that this release does not know.
         """

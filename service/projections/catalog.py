@@ -171,7 +171,7 @@ _WORD = re.compile(r"\w+")
 _LONGEST_WORD = 40
 
 CLAIMS = Projection(
-    "claims", ClaimDocument, _streams("claim"), _one_by_one(folding.claim), _claim_indexes, item=folding.statement
+    "claims", ClaimDocument, _streams("claim"), folding.claim_stream, _claim_indexes, item=folding.statement
 )
 STORIES = Projection("stories", StoryDocument, _streams("story"), _one_by_one(folding.story), _once)
 SOURCES = Projection("sources", SourceDocument, _streams("source"), _one_by_one(folding.source), _source_indexes)

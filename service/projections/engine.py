@@ -258,10 +258,11 @@ class Projector:
 
 def _happened(entry: Entry) -> Happened:
     """Return an entry as something that happened, decoded once for all projections."""
-    known: Happened | None = entry.__dict__.get("happened")
-    if known is None:
-        known = entry.__dict__["happened"] = happened(entry)
-    return known
+    known = entry.__dict__
+    if "happened" not in known:
+        known["happened"] = happened(entry)
+    it: Happened = known["happened"]
+    return it
 
 
 def _hash(salt: bytes, content: bytes) -> int:

@@ -1,11 +1,16 @@
 """Folding: one reducer for each document, ``(document, event) → document``. Pure."""
 
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Sequence
+from functools import reduce
+from itertools import groupby
+from typing import Any, TypeVar, cast
 
 from msgspec import structs
 
 from events import catalog, moments
 from events.catalog import ClaimRegistered
+from events.records import Statement
 from service.projections.documents import (
     MOST_LISTED,
     AbsenceItem,
@@ -86,11 +91,38 @@ def claim(document: ClaimDocument | None, it: Happened) -> ClaimDocument:
     return structs.replace(document, version=document.version + 1, updated=at, **_changes(document, it, at))
 
 
+def claim_stream(document: ClaimDocument | None, its: Sequence[Happened]) -> ClaimDocument | None:
+    """Fold several events of a claim's stream; statements in a row, which are the many, in one step."""
+    for statements, run in groupby(its, lambda it: type(it.event) is catalog.StatementRecorded):
+        if statements and document is not None:
+            document = _with_statements(document, list(run))
+        else:
+            document = reduce(claim, run, document)
+    return document
+
+
+def _with_statements(document: ClaimDocument, its: Sequence[Happened]) -> ClaimDocument:
+    return structs.replace(
+        document,
+        version=document.version + len(its),
+        updated=moments.timestamp(its[-1].recorded_at),
+        stances=_stances(document.stances, [cast("catalog.StatementRecorded", it.event).statement for it in its]),
+    )
+
+
+def _stances(before: dict[str, int], statements: Sequence[Statement]) -> dict[str, int]:
+    """Return how many statements took each stance, with some more; in the order in which each was first taken."""
+    stances = dict(before)
+    for stance, more in Counter(said.stance for said in statements).items():
+        stances[stance.value] = stances.get(stance.value, 0) + more
+    return stances
+
+
 def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912 - one case an event
     """Return the members that an event changes."""
     match it.event:
         case catalog.StatementRecorded(statement=said):
-            return {"stances": document.stances | {said.stance.value: document.stances.get(said.stance.value, 0) + 1}}
+            return {"stances": _stances(document.stances, [said])}
         case catalog.ClaimStateChanged() as change:
             return {"standing": _standing(change, it.position, at)}
         case catalog.ClaimUpdated(changes=changes):
