@@ -68,6 +68,14 @@ async def outcome(ledger: Ledger, command: Command) -> Appended | StoreUnavailab
         return error
 
 
+async def stopped(serve: ServiceProcess) -> None:
+    """Stop it in order, its store too; it must end well."""
+    assert serve.process is not None
+    serve.process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(serve.process.wait(), PATIENCE) == 0
+    await serve.end()
+
+
 @pytest.mark.timeout(120)
 async def test_a_full_disk_costs_nothing_that_was_acknowledged(small_disk: Callable[[int], Path]) -> None:
     """The store ends when its disk is full, callers are told so, and with room it goes on by itself, whole."""
@@ -140,16 +148,14 @@ async def test_a_disk_that_is_nearly_full_is_read_and_not_written(small_disk: Ca
         assert (await read(before)).status_code == 200
         for path in ("/v1/stories", "/v1/events", "/readyz"):
             assert (await desk.get(path)).status_code == 200
-        assert serve.process is not None
-        serve.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(serve.process.wait(), PATIENCE) == 0
+        await stopped(serve)
         await serve.start()
         assert (await read(before)).status_code == 200
         assert (await desk.post("/v1/stories", json={"title": "During"})).status_code == 503
         ballast.unlink()
         after = await posted("After", 201)
         assert (await read(after)).status_code == 200
-    await serve.end()
+    await stopped(serve)
     said = "".join(serve.printed)
     assert "disk nearly full, writes are refused" in said
     assert "disk has room, writes go on" in said
