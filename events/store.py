@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -37,6 +38,8 @@ UNREACHABLE = (ConnectionError, TimeoutError, OSError, SlotNotCoveredError)
 
 _NO_WRITES = {"MISCONF", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS"}
 """Codes with which a server says that it cannot write now: full disk, failover, still loading."""
+_OF_A_PIPELINE = re.compile(r"^Command # \d+ .* of pipeline caused error: ", re.DOTALL)
+"""What redis-py puts before the error of a command in a pipeline."""
 _OLDEST = (7, 2)
 _OLDEST_VALKEY = (8, 0)
 _POOL_SECONDS = 5
@@ -269,9 +272,10 @@ def answering() -> Iterator[None]:
 
 def meaning(error: ResponseError) -> StoreFull | StoreUnavailable | None:
     """Return what an error answer says of the store's condition, or None if it is about the command itself."""
-    code = str(error).partition(" ")[0]
+    said = _OF_A_PIPELINE.sub("", str(error))
+    code = said.partition(" ")[0]
     if isinstance(error, OutOfMemoryError) or code == "OOM":
-        return StoreFull("the store has reached its memory limit")
+        return StoreFull("the store takes no more writes: it is at its memory limit, or its disk is nearly full")
     if isinstance(error, ReadOnlyError | ClusterDownError) or code in _NO_WRITES:
         return StoreUnavailable(f"the store takes no writes: {error}")
     return None
