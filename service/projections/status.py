@@ -67,7 +67,7 @@ async def _of_one(store: Store, ledger: Ledger, projection: Projection, head: in
     fields = {name.decode(): value for name, value in found.items()}
     generation, building = int(fields.get("generation", 1)), fields.get("building")
     checkpoint = int(fields.get(f"checkpoint:{generation}", 0))
-    stopped = fields.get(_STOPPED)
+    stopped = msgspec.json.decode(fields[_STOPPED], type=StoppedAt) if _STOPPED in fields else None
     return ProjectionStatus(
         name=projection.name,
         generation=generation,
@@ -77,5 +77,5 @@ async def _of_one(store: Store, ledger: Ledger, projection: Projection, head: in
         requested="requested" in fields,
         building=int(building) if building else None,
         built=int(fields.get(f"checkpoint:{int(building)}", 0)) if building else None,
-        stopped=msgspec.json.decode(stopped, type=StoppedAt) if stopped else None,
+        stopped=stopped if stopped and stopped.position > checkpoint else None,
     )

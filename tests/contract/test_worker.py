@@ -78,6 +78,21 @@ async def holder(store: Store, ledger: Ledger, duty: str) -> bytes:
                 return found
 
 
+async def renewed(store: Store, ledger: Ledger, duty: str, times: int) -> None:
+    """Return once the lease of a duty has been taken or renewed so many times."""
+    ends: set[bytes] = set()
+    async with asyncio.timeout(20):
+        while len(ends) <= times:
+            with answering():
+                ends.add(await store.hget(ledger.keys.lease(duty), "until"))
+
+
+async def turns(count: int) -> None:
+    """Let the event loop turn so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("duty", ["projections", "rebuilds"])
 async def test_every_duty_is_one_workers_and_is_given_back_at_the_end(
     store_url: str, store: Store, ledger: Ledger, duty: str
@@ -85,7 +100,7 @@ async def test_every_duty_is_one_workers_and_is_given_back_at_the_end(
     """Of several workers one has a duty; when all have ended in order nobody has it, and it need not run out."""
     async with workers(store_url, ledger, 2):
         first = await holder(store, ledger, duty)
-        await asyncio.sleep(1.2)  # longer than a worker waits between two looks
+        await renewed(store, ledger, duty, 2)  # that takes longer than a worker waits between two looks
         assert first == await holder(store, ledger, duty)
     assert await store.hget(ledger.keys.lease(duty), "holder") is None
     assert await store.hget(ledger.keys.lease(duty), "token") == b"1"
@@ -103,7 +118,7 @@ async def test_when_a_worker_is_killed_another_projects_within_seconds(
     try:
         holding = await holder(store, ledger, "projections")
         async with workers(store_url, ledger, 1):
-            await asyncio.sleep(1.5)  # the victim renews, and the other looks, at least once
+            await renewed(store, ledger, "projections", 2)  # meanwhile the other looks at least once
             assert holding == await holder(store, ledger, "projections")
             victim.kill()
             await victim.wait()
@@ -126,13 +141,13 @@ async def test_a_worker_ends_whenever_it_is_cancelled(store_url: str, ledger: Le
     chance = random.Random(7)  # noqa: S311 - repeatable
     for _ in range(60):
         async with workers(store_url, ledger, 2) as tasks:
-            await asyncio.sleep(chance.uniform(0, 0.03))
+            await turns(chance.randrange(1000))
             for task in chance.sample(tasks, 2):
                 task.cancel()
                 done, _left = await asyncio.wait([task], timeout=2)
                 assert done, "it did not end"
                 assert task.cancelled()
-                await asyncio.sleep(chance.uniform(0, 0.01))
+                await turns(chance.randrange(200))
 
 
 async def test_a_cancellation_is_never_lost_in_a_call_of_the_store(store_url: str) -> None:
@@ -147,8 +162,7 @@ async def test_a_cancellation_is_never_lost_in_a_call_of_the_store(store_url: st
         chance = random.Random(7)  # noqa: S311 - repeatable
         for _ in range(1000):
             task = asyncio.create_task(ask_on_and_on())
-            for _ in range(chance.randrange(60)):
-                await asyncio.sleep(0)
+            await turns(chance.randrange(60))
             task.cancel()
             done, _left = await asyncio.wait([task], timeout=2)
             assert done, "the cancellation was lost"
