@@ -38,7 +38,7 @@ UNREACHABLE = (ConnectionError, TimeoutError, OSError, SlotNotCoveredError)
 
 _NO_WRITES = {"MISCONF", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS"}
 """Codes with which a server says that it cannot write now: full disk, failover, still loading."""
-_OF_A_PIPELINE = re.compile(r"^Command # \d+ .* of pipeline caused error: ", re.DOTALL)
+_OF_A_PIPELINE = re.compile(r"^Command # \d+ .* of pipeline caused error: \(?['\"]?", re.DOTALL)
 """What redis-py puts before the error of a command in a pipeline."""
 _OLDEST = (7, 2)
 _OLDEST_VALKEY = (8, 0)

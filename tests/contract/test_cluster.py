@@ -60,7 +60,7 @@ async def test_a_node_that_does_not_know_the_scripts_is_told(cluster: Store) -> 
     for ledger in ledgers:
         await cluster.script_flush()
         assert (await ledger.append(opened())).first == 2
-        projectors = [Projector(cluster, ledger.keys, projection) for projection in PROJECTIONS]
+        projectors = [Projector(cluster, ledger, projection) for projection in PROJECTIONS]
         entries = await ledger.read()
         plans = [await projector.plan(await projector.place(), entries) for projector in projectors]
         assert all(await write(cluster, plans))
