@@ -6,6 +6,7 @@ whoever runs a script here makes sure that running it twice is running it once.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -29,7 +30,7 @@ _Answer: TypeAlias = Any  # what Lua returns
 _ATTEMPTS = 3
 _ELSEWHERE = (MovedError, AskError, TryAgainError)
 _PAUSES = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
-_REPLICAS_MILLISECONDS = 2000
+_REPLICAS_SECONDS = 2.0
 """How long replicas have to write to disk what they were sent; less than the time to wait for an answer."""
 
 
@@ -111,22 +112,32 @@ class Sender:
             return await self._exchange(connection, ["EVAL", script.source, len(keys), *keys, *args])
 
     async def _exchange(self, connection: _Connection, command: list[bytes | int | str]) -> _Answer:
-        """Send a command, with a WAITAOF behind it if there must be replicas, and return its answer."""
-        packed, counts = _packed(*command), None
-        if self.replicas:
-            packed += _packed("WAITAOF", 1, self.replicas, _REPLICAS_MILLISECONDS)
+        """Send a command, wait for replicas if there must be any, and return its answer."""
         async with asyncio.timeout(self._patience):
-            await connection.send_packed_command(packed, check_health=False)
-            answer = await _answer(connection)
+            answer = await _answer(connection, *command)
+            if isinstance(answer, ResponseError):
+                raise answer
             if self.replicas:
-                counts = await _answer(connection)
-        if isinstance(answer, ResponseError):
-            raise answer
-        if isinstance(counts, ResponseError):
-            raise OutcomeUnknown(f"the store does not wait for its replicas: {counts}") from counts
-        if counts is not None and (counts[0] < 1 or counts[1] < self.replicas):
-            raise OutcomeUnknown(f"{counts[1]} of {self.replicas} replicas have it on disk")
+                await self._wait_for_replicas(connection)
         return answer
+
+    async def _wait_for_replicas(self, connection: _Connection) -> None:
+        """Return when enough replicas have on disk what this connection wrote.
+
+        A replica says how far it is when it is asked, and once a second. Asked in one breath with the write, it says
+        what it had before: an append would take a second. So it is asked after the answer, and now and then again.
+        """
+        end, pause = time.monotonic() + _REPLICAS_SECONDS, 0.01
+        while True:
+            counts = await _answer(connection, "WAITAOF", 1, self.replicas, int(1000 * pause))
+            if isinstance(counts, ResponseError):
+                raise OutcomeUnknown(f"the store does not wait for its replicas: {counts}") from counts
+            if counts[0] and counts[1] >= self.replicas:
+                return
+            left = end - time.monotonic()
+            if left <= 0:
+                raise OutcomeUnknown(f"{counts[1]} of {self.replicas} replicas have it on disk")
+            pause = min(2 * pause, max(left, 0.01))
 
 
 def _packed(*words: bytes | int | str) -> bytes:
@@ -135,8 +146,9 @@ def _packed(*words: bytes | int | str) -> bytes:
     return packed
 
 
-async def _answer(connection: _Connection) -> _Answer:
-    """Return the next answer of a connection, an error answer as any other."""
+async def _answer(connection: _Connection, *words: bytes | int | str) -> _Answer:
+    """Send a command and return its answer, an error answer as any other."""
+    await connection.send_packed_command(_packed(*words), check_health=False)
     try:
         return await connection.read_response()
     except ResponseError as error:
