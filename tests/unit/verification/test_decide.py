@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from events import catalog, records, words
 from events.catalog import ClaimStateChanged, Event
@@ -14,9 +15,10 @@ from events.identifiers import derived_id
 from events.words import Policy
 from service.verification import decide
 from service.verification.facts import Happened, fold
+from service.verification.in_force import Dossier
 from service.verification.policy import ENGINE, STRICT_TWO_SOURCE, evaluate, name_of
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, RuleBroken, UnknownReference
-from service.verification.sources import Sources
+from service.verification.sources import SourceHistory
 
 if TYPE_CHECKING:
     from tests.unit.verification.conftest import Case
@@ -26,7 +28,12 @@ NOW = 1_800_000_000_000_000
 
 def decided(case: Case, *proposed: Event, policy: Policy = STRICT_TWO_SOURCE) -> tuple[Event, ...]:
     """Return what becomes of events proposed on the case's claim."""
-    return decide.on_claim(proposed, case.facts, case.context, policy, NOW)
+    return case.decided(*proposed, policy=policy, now=NOW).events
+
+
+def begun(case: Case, *proposed: Event) -> tuple[Event, ...]:
+    """Return what becomes of events proposed where no claim is on record yet."""
+    return decide.on_claims(proposed, structs.replace(case.world(), facts={}), NOW).events
 
 
 def settle(case: Case, *proposed: Event, policy: Policy = STRICT_TWO_SOURCE) -> ClaimStateChanged | None:
@@ -160,7 +167,7 @@ def test_a_claim_that_breaks_a_rule_is_refused(
     terms = [{"claim_id": new_case.id_of("claim", name), "measure": m} for name, m in said.get("sum_of", ())]
     case = new_case(**said | {"sum_of": terms})
     with pytest.raises(Refusal) as refused:
-        decide.on_claim([case.happened[0].event], None, case.context, STRICT_TWO_SOURCE, NOW)
+        begun(case, case.happened[0].event)
     assert (refusal, pointer) == (type(refused.value), refused.value.pointer)
 
 
@@ -168,7 +175,7 @@ def test_nothing_is_recorded_on_a_claim_that_is_not_there(case: Case) -> None:
     """Whatever is proposed first on an unknown claim is refused."""
     for event in (case.statement("witness"), evidence(case), authentication(case, "x"), absence(case)):
         with pytest.raises(NotOnRecord):
-            decide.on_claim([event], None, case.context, STRICT_TWO_SOURCE, NOW)
+            begun(case, event)
 
 
 def test_nobody_proposes_a_state(case: Case) -> None:
@@ -189,12 +196,12 @@ def test_a_story_with_impossible_allies_is_refused(allies: dict[str, list[str]],
     story_id = derived_id("story", "s")
     with pytest.raises(RuleBroken, match=names) as refused:
         decide.on_story(
-            catalog.StoryOpened(story_id=story_id, story=msgspec.convert(said | {"allies": allies}, records.Story))
+            catalog.StoryOpened(story_id=story_id, story=msgspec.convert(said | {"allies": allies}, records.Story)), ()
         )
     assert f"/allies/{next(iter(allies))}" == refused.value.pointer
     fine = msgspec.convert(said | {"allies": {"far": ["red"], "red": ["blue"]}}, records.Story)
     opened = catalog.StoryOpened(story_id=story_id, story=fine)
-    assert (opened,) == decide.on_story(opened)
+    assert (opened,) == decide.on_story(opened, ())
 
 
 def test_a_source_answers_to_known_sources_only(case: Case) -> None:
@@ -205,12 +212,12 @@ def test_a_source_answers_to_known_sources_only(case: Case) -> None:
         source = records.Source(name="x", kind=words.SourceKind.PERSON, affiliated_to=upper)
         return catalog.SourceRegistered(source_id=case.id_of("source", "x"), source=source)
 
-    assert (registered(known),) == decide.on_source(registered(known), case.context.sources)
+    assert (registered(known),) == decide.on_source(registered(known), case.sources.now)
     with pytest.raises(UnknownReference, match=unknown) as refused:
-        decide.on_source(registered(known, unknown), case.context.sources)
+        decide.on_source(registered(known, unknown), case.sources.now)
     assert refused.value.pointer == "/affiliated_to/1"
     with pytest.raises(UnknownReference):
-        decide.on_source(registered(known), Sources({}))
+        decide.on_source(registered(known), SourceHistory().now)
 
 
 EVERYTHING = ("state", "flags", "credibility", "n", "nd", "od", "policy")
@@ -219,11 +226,10 @@ EVERYTHING = ("state", "flags", "credibility", "n", "nd", "od", "policy")
 def test_a_state_is_recorded_with_the_claim_and_then_whenever_it_differs(new_case: type[Case]) -> None:
     """Each state change says from where to where, and exactly which parts differ."""
     case = new_case()
-    registered = case.happened.pop().event
-    first = decide.on_claim([registered], None, case.context, STRICT_TWO_SOURCE, NOW)
+    registered = case.happened[0].event
+    first = begun(case, registered)
     assert [event.TYPE for event in first] == [registered.TYPE, "claim.state_changed"]
-    for event in first:
-        case.record(event)
+    case.record(first[-1])
     changes = [
         first[-1],
         settle(case, case.statement("red-gov")),
@@ -302,7 +308,7 @@ def test_the_recorded_state_is_the_one_that_the_recorded_history_gives(case: Cas
     facts = fold(None, history)
     assert facts is not None
     assert isinstance(changed, ClaimStateChanged)
-    verdict = evaluate(facts, case.context, STRICT_TWO_SOURCE)
+    verdict = evaluate(Dossier(facts), case.context, STRICT_TWO_SOURCE)
     assert (verdict.state, verdict.flags, verdict.because) == (changed.to, changed.flags, changed.because)
 
 

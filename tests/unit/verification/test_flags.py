@@ -7,10 +7,9 @@ from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
-from events.words import Flag, Quantity
+from events.words import Flag
 
 if TYPE_CHECKING:
     from tests.unit.verification.conftest import Case
@@ -20,6 +19,10 @@ says = partial(methodcaller, "says")
 shows = partial(methodcaller, "evidence")
 assess = partial(methodcaller, "assess")
 absence = methodcaller("absence")
+challenge = partial(methodcaller, "challenge")
+authenticate = partial(methodcaller, "authenticate")
+correct = partial(methodcaller, "correct")
+withdraw = partial(methodcaller, "withdraw")
 on_24, on_25 = {"said_at": "2024-01-24"}, {"said_at": "2024-01-25"}
 
 
@@ -30,14 +33,26 @@ def killed(value: float, **more: str) -> dict[str, Any]:
 
 def sums(*terms: int) -> Step:
     """Return the step that gives the claim these terms of its sum."""
-
-    def step(case: Case) -> None:
-        case.summands = tuple(msgspec.convert({"measure": "killed", "value": term}, Quantity) for term in terms)
-
-    return step
+    return methodcaller("sums", *({"measure": "killed", "value": term} for term in terms))
 
 
 DECLARED = {"declared_by": "red-mod"}
+SUBSTANTIAL: list[dict[str, Any]] = [
+    {"stance": "denies"},
+    {"hedge": "likely"},
+    {"speaker": "neighbour"},
+    killed(3),
+]
+"""Corrections that the flag is raised for: of stance, hedge, speaker, figures."""
+INCIDENTAL: list[dict[str, Any]] = [
+    {"said_at": "2024"},
+    {"published_at": "2024"},
+    {"quote": "So it was."},
+    {"basis": "first_hand"},
+    {"rests_on": ["source:neighbour"]},
+    {"evidence_offered": "described"},
+]
+"""Corrections that it is not raised for."""
 CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
     # the flag: what raises it, what does not; a dict at the beginning is what the claim says
     Flag.SINGLE_ORIGIN: (
@@ -222,6 +237,33 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [says("blue-gov", "denies"), says("witness", "partially_denies")],
             [says("red-gov", "denies")],
             [says("red-leak", "denies")],
+        ],
+    ),
+    Flag.EVIDENCE_CHALLENGED: (
+        [
+            [shows(name="film"), challenge("film")],
+            [shows("refutes", name="film"), challenge("film", "red-gov")],
+            [shows(name="film", authentic=True), challenge("film", "red-gov")],
+            [shows(name="film", authentic=True), challenge("film"), challenge("film", "red-gov")],
+        ],
+        [
+            [shows(name="film")],
+            [shows("context", name="film"), challenge("film")],
+            [shows(name="film"), challenge("film"), authenticate("film")],
+            [shows(name="film"), challenge("film", "red-gov"), authenticate("film")],
+        ],
+    ),
+    Flag.CORRECTED: (
+        [
+            *([says("witness", name="said"), correct("said", **after)] for after in SUBSTANTIAL),
+            [says("witness", name="said"), withdraw("said", by="publisher")],
+            [says("witness", name="said"), withdraw("said", by="silent")],
+        ],
+        [
+            [says("witness")],
+            *([says("witness", name="said"), correct("said", **after)] for after in INCIDENTAL),
+            [says("witness", name="said"), withdraw("said", by="speaker")],
+            [says("witness", name="said"), correct("said", stance="denies"), withdraw("said", by="speaker")],
         ],
     ),
     Flag.DECLARED: (

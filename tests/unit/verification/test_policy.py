@@ -254,10 +254,10 @@ def test_the_same_facts_give_the_same_verdict(case: Case) -> None:
     case.says("witness")
     case.assess()
     case.says("blue-gov", "denies")
-    facts, context = case.facts, case.context
-    before = msgspec.json.encode(facts)
-    assert evaluate(facts, context, STRICT_TWO_SOURCE) == evaluate(facts, context, STRICT_TWO_SOURCE)
-    assert before == msgspec.json.encode(facts)
+    dossier, context = case.dossier, case.context
+    before = msgspec.json.encode(dossier.facts)
+    assert evaluate(dossier, context, STRICT_TWO_SOURCE) == evaluate(dossier, context, STRICT_TWO_SOURCE)
+    assert before == msgspec.json.encode(dossier.facts)
 
 
 def test_a_policy_is_known_by_its_name_its_version_and_its_hash() -> None:

@@ -57,19 +57,20 @@ async def prepared(recorder: Recorder) -> Recorder:
 
 async def test_a_source_comes_with_everybody_above_it(ledger: Ledger, prepared: Recorder) -> None:
     """Reading a source brings the parties of all that it answers to; one that is not on record is not there."""
-    sources = await (await Reference(ledger).edition()).sources([PEOPLE["low"], derived_id("source", "nobody")])
-    assert frozenset({"red"}) == sources[PEOPLE["low"]].parties
+    edition = await Reference(ledger).edition()
+    sources = await edition.read_sources([PEOPLE["low"], derived_id("source", "nobody")])
+    assert frozenset({"red"}) == sources.now[PEOPLE["low"]].parties
     assert derived_id("source", "nobody") not in sources
 
 
 async def test_two_decisions_at_once_both_see_everybody_above_a_source(ledger: Ledger, prepared: Recorder) -> None:
     """A decision that begins while another is still reading who is above a speaker does not find it half read."""
     shared = await Reference(ledger).edition()
-    first = asyncio.create_task(shared.sources([PEOPLE["low"]]))
-    while PEOPLE["low"] not in shared._sources and not first.done():  # noqa: ASYNC110 - it tells nobody how far it is
+    first = asyncio.create_task(shared.read_sources([PEOPLE["low"]]))
+    while PEOPLE["low"] not in shared.sources and not first.done():  # noqa: ASYNC110 - it tells nobody how far it is
         await asyncio.sleep(0)
-    sources = await shared.sources([PEOPLE["low"]])
-    assert frozenset({"red"}) == sources[PEOPLE["low"]].parties
+    sources = await shared.read_sources([PEOPLE["low"]])
+    assert frozenset({"red"}) == sources.now[PEOPLE["low"]].parties
     await first
 
 
