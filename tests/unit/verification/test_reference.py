@@ -7,7 +7,7 @@ import pytest
 from events import catalog, words
 from events.identifiers import derived_id
 from events.ledger import Ledger
-from events.records import Claim, Source, Statement, Story
+from events.records import Claim, Source, SourceChanges, Statement, Story
 from events.words import SourceKind, Stance
 from service.verification import reference
 from service.verification.commands import Caller, Outcome, Recorder
@@ -103,3 +103,28 @@ async def test_a_term_of_a_sum_that_is_not_on_record_is_refused_with_its_place(p
         with pytest.raises(UnknownReference) as refused:
             await prepared.on_claim([proposed], caller(f"sum {pointer}"))
         assert pointer == refused.value.pointer
+
+
+async def test_a_change_above_a_speaker_is_seen_by_the_next_decision(ledger: Ledger, prepared: Recorder) -> None:
+    """Whoever answers to a source that is described anew is judged by what is above it from then on."""
+    changes = SourceChanges(affiliated_to=(), parties=())
+    await say(prepared, "low")
+    await say(prepared, "top")
+    alone = catalog.SourceUpdated(source_id=PEOPLE["middle"], changes=changes)
+    await Recorder(ledger).on_source(alone, caller("middle on its own"))
+    outcome = await say(prepared, "witness")
+    changed = outcome.happened[-1].event
+    assert isinstance(changed, catalog.ClaimStateChanged)
+    assert changed.because.n == 3
+
+
+async def test_what_was_changed_above_a_source_is_read_again(ledger: Ledger, prepared: Recorder) -> None:
+    """A new edition has the sources below a changed one as they are now, at any remove."""
+    reference_ = Reference(ledger)
+    edition = await reference_.edition()
+    await edition.read_sources([PEOPLE["low"]])
+    changes = SourceChanges(parties=("blue",))
+    await prepared.on_source(catalog.SourceUpdated(source_id=PEOPLE["top"], changes=changes), caller("top turns"))
+    renewed = await reference_.renew()
+    sources = await renewed.read_sources([PEOPLE["low"]])
+    assert frozenset({"blue"}) == sources.now[PEOPLE["low"]].parties
