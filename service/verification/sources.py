@@ -129,6 +129,8 @@ class SourceHistory:
 
     def __init__(self) -> None:
         self._history: dict[str, tuple[SourceFacts, ...]] = {}
+        self.position = 0
+        """The position of the latest change of any of them."""
         self._changed = False
         self._then: OrderedDict[Horizon, Sources] = OrderedDict()
         self.now = Sources(self._history)
@@ -146,6 +148,7 @@ class SourceHistory:
     def add(self, read: Mapping[str, tuple[SourceFacts, ...]]) -> None:
         """Add sources, each with everything above it that is not there yet."""
         self._history |= read
+        self.position = max(self.position, *(each.position for versions in read.values() for each in versions[-1:]), 0)
         self._changed = self._changed or any(len(versions) > 1 for versions in read.values())
 
     def without(self, source_ids: AbstractSet[str]) -> "SourceHistory":
