@@ -434,7 +434,8 @@ class Case:
         """Return all that a decision reads."""
         claim_ids = {stream for it in self.happened for stream in streams_of(it.event) if stream.startswith("claim_")}
         facts = {claim_id: self.facts_of(claim_id) for claim_id in sorted(claim_ids)}
-        return World(facts, {self.story_id: self._story}, self.sources, policy)
+        stories = {self.story_id, *(each.claim.story_id for each in facts.values())}
+        return World(facts, dict.fromkeys(stories, self._story), self.sources, policy)
 
     @property
     def context(self) -> Context:
