@@ -60,7 +60,8 @@ def on_claims(proposed: Sequence[Event], world: World, now: int) -> Decision:
     """
     facts = dict(world.facts)
     world = structs.replace(world, facts=facts)
-    position = max((each.position for each in facts.values()), default=0)
+    known = [world.sources.position, *(versions[-1].position for versions in world.stories.values())]
+    position = max(*known, *(each.position for each in facts.values()), 0)  # after all that is decided on
     at = max(now, max((each.recorded_at + 1 for each in facts.values()), default=0))  # a command has one time
     decided: list[Event] = []
     touched: dict[str, None] = {}

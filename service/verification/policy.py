@@ -70,7 +70,7 @@ def evaluate(dossier: Dossier, context: Context, policy: Policy, horizon: Horizo
     raised = flags.raised(voices, counts.n)
     if record.assessment:
         then = Horizon(min(record.assessment.position, horizon.position), horizon.said_by)
-        if _needs_review(voices, state, Voices(dossier.in_force(then), context.at(then), policy)):
+        if _needs_review(voices, state, Voices(dossier.in_force(then, horizon.position), context.at(then), policy)):
             raised.add(Flag.NEEDS_REVIEW)
         state, rule = record.assessment.verdict, "assessed"
     return Verdict(

@@ -1,6 +1,6 @@
 """Who stands behind a source, and whether it has an interest in a claim (rules, sections 1 and 5)."""
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal
@@ -129,6 +129,8 @@ class SourceHistory:
 
     def __init__(self) -> None:
         self._history: dict[str, tuple[SourceFacts, ...]] = {}
+        self.position = 0
+        """The position of the latest change of any of them."""
         self._changed = False
         self._then: OrderedDict[Horizon, Sources] = OrderedDict()
         self.now = Sources(self._history)
@@ -150,12 +152,22 @@ class SourceHistory:
     def add(self, read: Mapping[str, tuple[SourceFacts, ...]]) -> None:
         """Add sources, each with everything above it that is not there yet."""
         self._history |= read
+        self.position = max(self.position, *(each.position for versions in read.values() for each in versions[-1:]), 0)
         self._changed = self._changed or any(len(versions) > 1 for versions in read.values())
 
     def without(self, source_ids: AbstractSet[str]) -> "SourceHistory":
-        """Return these sources as they are now, less some that are to be read again."""
+        """Return these sources, less some that are to be read again and all that ever answered to those."""
+        below: dict[str, list[str]] = defaultdict(list)
+        for key, versions in self._history.items():
+            for upper in {upper for each in versions for upper in each.source.affiliated_to}:
+                below[upper].append(key)
+        gone, waiting = set(source_ids), list(source_ids)
+        while waiting:
+            lower = [key for key in below[waiting.pop()] if key not in gone]
+            gone.update(lower)
+            waiting += lower
         left = SourceHistory()
-        left.add({key: versions for key, versions in self._history.items() if key not in source_ids})
+        left.add({key: versions for key, versions in self._history.items() if key not in gone})
         return left
 
     def at(self, horizon: Horizon) -> Sources:
