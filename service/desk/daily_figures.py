@@ -43,136 +43,138 @@ def with_equipment(table: dict[str, Any]) -> dict[str, Any]:
     return table | {"claims": table["claims"] | made}
 
 
-def rows(records: Records, table: Table, columns: Sequence[str]) -> list[Row | Misfit]:
-    """Return a row for each figure. ``columns`` are those that have equipment in them."""
-    known = _claims(columns)
-    found: list[Row | Misfit] = []
-    for record in records:
-        if isinstance(record, Misfit):
-            found.append(record)
-            continue
-        try:
-            said_at = _day(record)
-        except ValueError as error:
-            found.append(Misfit(record.where, str(error)))
-            continue
-        for column, value in record.values.items():
-            if column in _NO_FIGURES or column.endswith("*"):
+class Figures:
+    """What the figures of the General Staff are recorded as. ``columns`` are those that have equipment in them."""
+
+    def __init__(self, table: Table, columns: Sequence[str]) -> None:
+        self._table = table
+        self._claims = _PEOPLE | {column: _key(column) for column in columns}
+        """The key of the claim that each column has figures of."""
+
+    def rows(self, records: Records) -> list[Row | Misfit]:
+        """Return a row for each figure of a file of them."""
+        found: list[Row | Misfit] = []
+        for record in records:
+            if isinstance(record, Misfit):
+                found.append(record)
                 continue
-            where = f"{record.where}, {column}"
             try:
-                found.append(_row(where, record, column, _count(value), said_at, known, table))
+                said_at = _day(record)
             except ValueError as error:
-                found.append(Misfit(where, str(error)))
-    return found
+                found.append(Misfit(record.where, str(error)))
+                continue
+            for column in record.values:
+                if column in _NO_FIGURES or column.endswith("*"):
+                    continue
+                where = f"{record.where}, {column}"
+                try:
+                    found.append(self._row(where, record, column, said_at))
+                except ValueError as error:
+                    found.append(Misfit(where, str(error)))
+        return found
+
+    def _row(self, where: str, record: Record, column: str, said_at: str) -> Row:
+        value = _whole(record.values[column])
+        if value < 0:
+            raise ValueError(f"{value} is less than nothing")
+        claim = self._claim(column)
+        qualifier = record.values.get(f"{column}*")
+        if qualifier is not None and qualifier not in _QUALIFIERS:
+            raise ValueError(f"{qualifier!r} is none of {', '.join(_QUALIFIERS)}")
+        figure = Quantity(
+            measure=claim,
+            value=value,
+            qualifier=_QUALIFIERS[qualifier] if qualifier else "exactly",
+            unit="people" if column in _PEOPLE else None,
+            as_at=said_at,
+        )
+        speaker_id = self._table.id_of("source", _SPEAKER)
+        statement = Statement(speaker_id=speaker_id, stance=Stance.ASSERTS, said_at=said_at, quantities=(figure,))
+        event = catalog.StatementRecorded(
+            claim_id=self._table.id_of("claim", claim),
+            statement_id=self._statement_id(claim, said_at),
+            statement=statement,
+        )
+        return Row(where, event, self._table.begins(claim, _SPEAKER))
+
+    async def corrections(self, records: Records, known: Known) -> list[Row | Misfit]:
+        """Return a row for each figure that a file of corrections puts right, as that figure is on record."""
+        said = {claim: await self._on_record(claim, known) for claim in self._claims.values()}
+        found: list[Row | Misfit] = []
+        for record in records:
+            if isinstance(record, Misfit):
+                found.append(record)
+                continue
+            try:
+                at = _day(record)
+                numbers = {column: value for column, value in record.values.items() if column not in _NO_FIGURES}
+                added = {self._claim(column): _whole(value) for column, value in numbers.items() if value != 0}
+            except ValueError as error:
+                found.append(Misfit(record.where, str(error)))
+                continue
+            day = _corrected_day(at, added, said)
+            for claim, amount in added.items():
+                where = f"{record.where}, {claim}"
+                try:
+                    found.append(self._correction(where, at, day, claim, amount, said[claim].get(day)))
+                except ValueError as error:
+                    found.append(Misfit(where, str(error)))
+        return found
+
+    def _correction(self, where: str, at: str, day: str, claim: str, amount: int, before: Quantity | None) -> Row:  # noqa: PLR0913 - what a correction is made of
+        if before is None or before.value is None:
+            raise ValueError(f"no figure of {day} is on record to correct: import the daily figures first")
+        after = structs.replace(before, value=before.value + amount)
+        if (after.value or 0) < 0:
+            raise ValueError(f"{amount:+} makes the figure of {day} less than nothing")
+        correction = Correction(
+            by="speaker",
+            at=at,
+            before=StatementChanges(quantities=(before,)),
+            after=StatementChanges(quantities=(after,)),
+            note=f"The running total was put right by {amount:+} on {at}.",
+        )
+        event = catalog.StatementCorrected(
+            claim_id=self._table.id_of("claim", claim),
+            statement_id=self._statement_id(claim, day),
+            correction=correction,
+        )
+        return Row(where, event)
+
+    async def _on_record(self, claim: str, known: Known) -> dict[str, Quantity]:
+        """Return the figures of a claim as they were first said, by day."""
+        found = {}
+        for event in await known.history(self._table.id_of("claim", claim)):
+            if isinstance(event, catalog.StatementRecorded):
+                said_at = event.statement.said_at or ""
+                if event.statement_id == self._statement_id(claim, said_at) and event.statement.quantities:
+                    found[said_at] = event.statement.quantities[0]
+        return found
+
+    def _claim(self, column: str) -> str:
+        if column not in self._claims:
+            raise ValueError(f"no claim is in the table for the column {column!r}")
+        return self._claims[column]
+
+    def _statement_id(self, claim: str, said_at: str) -> str:
+        return self._table.id_of("statement", f"{_SPEAKER}/{claim}/{said_at}")
 
 
-def _row(where: str, record: Record, column: str, value: int, said_at: str, known: dict[str, str], table: Table) -> Row:
-    if column not in known:
-        raise ValueError("no claim is in the table for this column")
-    qualifier = record.values.get(f"{column}*")
-    if qualifier is not None and qualifier not in _QUALIFIERS:
-        raise ValueError(f"{qualifier!r} is none of {', '.join(_QUALIFIERS)}")
-    unit = "people" if column in _PEOPLE else None
-    said_as = _QUALIFIERS[qualifier] if qualifier else "exactly"
-    claim = known[column]
-    statement = Statement(
-        speaker_id=table.id_of("source", _SPEAKER),
-        stance=Stance.ASSERTS,
-        said_at=said_at,
-        quantities=(Quantity(measure=claim, value=value, qualifier=said_as, unit=unit, as_at=said_at),),
-    )
-    event = catalog.StatementRecorded(
-        claim_id=table.id_of("claim", claim), statement_id=_statement_id(table, claim, said_at), statement=statement
-    )
-    return Row(where, event, table.begins(claim, _SPEAKER))
-
-
-async def corrections(records: Records, table: Table, columns: Sequence[str], known: Known) -> list[Row | Misfit]:
-    """Return a row for each figure that was put right, as it is on record."""
-    claims = _claims(columns)
-    said = {claim: await _on_record(table, claim, known) for claim in claims.values()}
-    found: list[Row | Misfit] = []
-    for record in records:
-        if isinstance(record, Misfit):
-            found.append(record)
-            continue
-        try:
-            at = _day(record)
-            added = {column: value for column, value in record.values.items() if column not in _NO_FIGURES and value}
-            unknown = next((column for column in added if column not in claims), None)
-            if unknown:
-                raise ValueError(f"no claim is in the table for the column {unknown!r}")  # noqa: TRY301 - beside the others
-            amounts = {claims[column]: _count(value) for column, value in added.items()}
-        except ValueError as error:
-            found.append(Misfit(record.where, str(error)))
-            continue
-        day = _corrected_day(at, amounts, said)
-        found += [_correction(record, at, day, claim, amount, table, said[claim]) for claim, amount in amounts.items()]
-    return found
-
-
-def _correction(
-    record: Record, at: str, day: str, claim: str, amount: int, table: Table, said: dict[str, Quantity]
-) -> Row | Misfit:
-    where = f"{record.where}, {claim}"
-    before = said.get(day)
-    if before is None or before.value is None:
-        return Misfit(where, f"no figure of {day} is on record to correct: import the daily figures first")
-    corrected = before.value + amount
-    if corrected < 0:
-        return Misfit(where, f"{amount:+} makes the figure of {day} less than nothing")
-    after = structs.replace(before, value=corrected)
-    correction = Correction(
-        by="speaker",
-        at=at,
-        before=StatementChanges(quantities=(before,)),
-        after=StatementChanges(quantities=(after,)),
-        note=f"The running total was put right by {amount:+} on {at}.",
-    )
-    event = catalog.StatementCorrected(
-        claim_id=table.id_of("claim", claim), statement_id=_statement_id(table, claim, day), correction=correction
-    )
-    return Row(where, event)
-
-
-def _corrected_day(at: str, amounts: dict[str, int], said: dict[str, dict[str, Quantity]]) -> str:
+def _corrected_day(at: str, added: dict[str, int], said: dict[str, dict[str, Quantity]]) -> str:
     """Return whose day's figures were put right: the day's own if they do not have the correction yet.
 
     They have it if, without it, no running total fell on that day.
     """
     day_before = (date.fromisoformat(at) - timedelta(days=1)).isoformat()
-    for claim, amount in amounts.items():
+    for claim, amount in added.items():
         before, now = said[claim].get(day_before), said[claim].get(at)
         if before and now and (now.value or 0) - amount < (before.value or 0):
             return at
     return day_before
 
 
-async def _on_record(table: Table, claim: str, known: Known) -> dict[str, Quantity]:
-    """Return the figures of a claim as they were first said, by day."""
-    found = {}
-    speaker_id = table.id_of("source", _SPEAKER)
-    for event in await known.history(table.id_of("claim", claim)):
-        if isinstance(event, catalog.StatementRecorded):
-            statement = event.statement
-            ours = statement.speaker_id == speaker_id and statement.said_at and statement.quantities
-            if ours and event.statement_id == _statement_id(table, claim, statement.said_at or ""):
-                found[statement.said_at or ""] = statement.quantities[0]
-    return found
-
-
-def _claims(columns: Sequence[str]) -> dict[str, str]:
-    """Return the key of the claim that each column has figures of."""
-    return _PEOPLE | {column: _key(column) for column in columns}
-
-
 def _key(column: str) -> str:
     return column.lower().replace(" ", "-")
-
-
-def _statement_id(table: Table, claim: str, said_at: str) -> str:
-    return table.id_of("statement", f"{_SPEAKER}/{claim}/{said_at}")
 
 
 def _day(record: Record) -> str:
@@ -185,7 +187,7 @@ def _day(record: Record) -> str:
         raise ValueError(f"date: {given!r} is no day, as in 2024-01-24") from None
 
 
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no whole number")
-    return value
+def _whole(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"{value!r} is no whole number")

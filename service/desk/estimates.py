@@ -1,10 +1,9 @@
 """Estimates of losses: the file that The Economist compiles from what sources say and others relay.
 
-A line is one number: an estimate, or the low or the high end of one. The lines of one estimate become one statement: low
-and high a range, a single number what is about so. Where a file gives a central number beside a range, it is a figure
-of a measure of its own, so that nothing is lost. The file has one date an estimate, which is taken for both the day it
-was given and the day it speaks of; a series that was computed later, as Meduza's was, is known to have been so from
-nothing in the file.
+A line is one number: an estimate, or the low or the high end of one. The lines of one estimate become one statement:
+low and high are a range, a single number is about so. Where there is a central number beside a range, it is a figure of
+a measure of its own, so that nothing is lost. The file has one date an estimate. It is taken for the day on which the
+estimate was given as well as for the one that it speaks of, though some series, as Meduza's, were computed later.
 """
 
 import math
@@ -73,7 +72,7 @@ def _gathered(records: Records, misfits: list[Row | Misfit]) -> list[Estimate]:
         if missing:
             raise BadImport(f"line 1: no column `{missing[0]}`; this is no file of estimates")
         values = record.values
-        key = (values["source_id"], values["date"], values["source_type"], values["country"])
+        key: tuple[str, ...] = (values["source_id"], values["date"], values["source_type"], values["country"])
         estimate = estimates.setdefault(key, Estimate([], values, {}))
         try:
             _add(estimate, record)
@@ -129,7 +128,7 @@ def _rows(
         basis="reporting" if table.sources[speaker]["kind"] == "outlet" else "unstated",  # they counted themselves
         quantities=figures,
     )
-    claims = [measure]
+    claims: list[str] = [measure]
     for milestone in _MILESTONES.get(measure, ()):
         if entailed(table.claim(milestone).claim.quantities, figures[:1], _TOLERANCE):
             reached.add((milestone, speaker))

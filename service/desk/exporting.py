@@ -22,6 +22,7 @@ from service.desk.undated import Line, is_undated, losing_their_place
 _PROPOSED = ("story_", "source_", "claim_", "publication_", POLICY)
 """How the streams begin that commands record on."""
 _BATCH = 1_000
+_MOST_NAMED = 20
 
 
 async def exported(ledger: Ledger) -> AsyncIterator[bytes]:
@@ -91,9 +92,9 @@ def _made(lines: list[Line], first_policy: Policy) -> list[Row]:
 
 
 def _advice(lost: list[Line]) -> str:
-    named = ", ".join(line.where for line in lost[:20]) + (", …" if len(lost) > 20 else "")  # noqa: PLR2004 - enough to begin with
+    named = ", ".join(line.where for line in lost[:_MOST_NAMED]) + (", …" if len(lost) > _MOST_NAMED else "")
     return (
-        f"{named}: without a date of its own, and beside something dated of the same speaker that is not surely earlier;"
-        " claims would stand otherwise here. Add `said_at` (of a withdrawal: `at`) in the file, as precisely as the"
+        f"{named}: without a date of its own, and beside something of the same speaker that may have been said later;"
+        " claims might stand otherwise here. Add `said_at` (of a withdrawal: `at`) in the file, as precisely as the"
         " desk knows it. Nothing was recorded."
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from events.ledger import Ledger
-from service.desk import daily_figures, estimates, exporting, files, mapping
+from service.desk import estimates, exporting, files, mapping
+from service.desk.daily_figures import Figures, with_equipment
 from service.desk.files import text_of
 from service.desk.recording import Import
 from service.desk.rows import BadImport, Done, Misfit, Row
@@ -47,9 +48,9 @@ class Reading:
                 names = {section: self._content[section] for section in ("speakers", "relays")}
                 return estimates.rows(records, table, names)
             case "general-staff":
-                return daily_figures.rows(records, table, columns)
+                return Figures(table, columns).rows(records)
             case "general-staff-corrections":
-                return await daily_figures.corrections(records, table, columns, importing.known)
+                return await Figures(table, columns).corrections(records, importing.known)
 
 
 class Begun:
@@ -67,4 +68,4 @@ class Begun:
 def _losses() -> dict[str, Any]:
     """Return the table of the two imports that come with On Record."""
     text = resources.files("service.desk").joinpath("losses.toml").read_text(encoding="utf-8")
-    return daily_figures.with_equipment(tomllib.loads(text))
+    return with_equipment(tomllib.loads(text))

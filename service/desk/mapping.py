@@ -15,7 +15,7 @@ from msgspec import Struct
 from events import catalog, records
 from events.identifiers import derived_id
 from service.desk.files import Record, Records
-from service.desk.rows import BadImport, Misfit, Row
+from service.desk.rows import BadImport, Begins, Misfit, Row
 from service.desk.table import Table, check_parties, read_document, read_table
 
 _SOURCES = ("speaker", "publisher", "relay")
@@ -40,7 +40,7 @@ class Taken(Struct, frozen=True, forbid_unknown_fields=True):
     split: str | None = None
 
     def of(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-        """Return what a row has for it; None if it has nothing. Raises ``ValueError`` for what ``map`` does not know."""
+        """Return what a row has for it, or None. Raises ``ValueError`` for what ``map`` does not know."""
         given = row.get(self.column)
         if isinstance(given, str):
             given = given.strip()
@@ -76,8 +76,6 @@ def read_mapping(path: Path) -> MappingFile:
     unknown = sorted(set(content) - _SECTIONS)
     if unknown:
         raise BadImport(f"{path}: a mapping has no `{unknown[0]}`; it has {', '.join(sorted(_SECTIONS))}")
-    if any("column" in each for each in [content.get("story")] if isinstance(each, dict)):
-        raise BadImport(f"{path}: `story` is one for the whole file")
     table = read_table(content)
     templates = {}
     for section, members in _MEMBERS.items():
@@ -143,7 +141,8 @@ def _row(record: Record, mapping: MappingFile, seen: dict[str, int]) -> Row:
         statement=statement,
     )
     known = [key for key in dict.fromkeys(sources.values()) if key in table.sources]
-    begins = (catalog.StoryOpened(story_id=table.story_id, story=story), *table.sources_of(*known), *added, registered)
+    opened = catalog.StoryOpened(story_id=table.story_id, story=story)
+    begins: tuple[Begins, ...] = (opened, *table.sources_of(*known), *added, registered)
     undated = "" if statement.said_at or statement.published_at else record.where
     return Row(record.where, event, begins, undated=undated)
 
