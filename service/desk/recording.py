@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
+from msgspec import structs
 
 from events import catalog, moments
 from events.catalog import Event
@@ -19,6 +20,7 @@ from service.desk.known import Known, identified
 from service.desk.rows import Done, Misfit, Row
 from service.verification.checks import MOST_AHEAD
 from service.verification.commands import Caller, Outcome, Recorder
+from service.verification.facts import AssessmentFacts, EvidenceFacts, InquiryFacts, StatementFacts
 from service.verification.refusals import AlreadyRecorded, Refusal
 
 _WINDOW = 2_000
@@ -42,8 +44,23 @@ async def propose(event: Event, recorder: Recorder, caller: Caller, *, reads: It
             return await recorder.on_source(event, caller)
         case catalog.PolicyActivated():
             return await recorder.activate(event, caller)
+        case catalog.RecordingVoided():
+            return await recorder.on_claim([await _placed(event, recorder)], caller)
         case _:
             return await recorder.on_claim([event], caller, reads=reads)
+
+
+async def _placed(event: catalog.RecordingVoided, recorder: Recorder) -> catalog.RecordingVoided:
+    """Return a void with the position of what it voids in this ledger."""
+    world, _ = await recorder.world(event.claim_id)
+    facts = world.facts[event.claim_id]
+    held: list[StatementFacts | EvidenceFacts | InquiryFacts | AssessmentFacts | None] = [
+        facts.statements.get(event.voided),
+        facts.evidence.get(event.voided),
+        facts.inquiries.get(event.voided),
+        next((each for each in facts.assessments if each.assessment_id == event.voided), None),
+    ]
+    return structs.replace(event, position=next((each.position for each in held if each), 0))
 
 
 class Import:
@@ -106,9 +123,12 @@ class Import:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _by_itself(self, row: Row) -> Done:
-        event = row.event
-        if await self.known.take(event):
+        if await self.known.take(row.event):
             return Done(row.where, "there")
+        return await self._alone(row)
+
+    async def _alone(self, row: Row) -> Done:
+        event = row.event
         try:
             outcome = await propose(event, self._recorder, self._caller([event], row.where))
         except AlreadyRecorded as refusal:
@@ -141,6 +161,11 @@ class Import:
         for row in rows:
             if await self.known.take(row.event):
                 done.append(Done(row.where, "there"))
+                continue
+            if isinstance(row.event, catalog.RecordingVoided):  # what it voids has a position only once it is recorded
+                done += await self._command(batch)
+                done.append(await self._alone(row))
+                batch = []
                 continue
             apart = row.undated and any(each.undated not in {"", row.undated} for each in batch)
             if apart or len(batch) >= _TOGETHER:
