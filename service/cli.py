@@ -14,6 +14,9 @@ from events.errors import LedgerError
 from service import settings as environment
 from service.app import VERSION, create_app
 from service.client import ApiFailure, Client
+from service.desk.importing import Adapter
+from service.desk.rows import BadImport
+from service.exchange import export_record, import_file
 from service.load import BadFile
 from service.projections.queries import NotThereYet
 from service.projections.rebuild import RebuildRefused
@@ -57,6 +60,34 @@ def ready() -> None:
 def load(file: Path) -> None:
     """Load a story file into the ledger. Loading it again records nothing twice."""
     _run(lambda settings: load_story(settings, file))
+
+
+@app.command(name="import")
+def import_(
+    file: Path,
+    *,
+    adapter: Annotated[Adapter | None, Parameter(help="A known kind of file.")] = None,
+    mapping: Annotated[Path | None, Parameter(help="Which column becomes what (TOML or JSON).")] = None,
+) -> None:
+    """Import a file: of a known kind, of any kind with a mapping, or an export. Again, it records nothing twice.
+
+    Exits 1 if a part of the file was refused; the rest is on record.
+    """
+    taken = True
+
+    async def take(settings: Settings) -> None:
+        nonlocal taken
+        taken = await import_file(settings, file, adapter=adapter, mapping=mapping)
+
+    _run(take)
+    if not taken:
+        sys.exit(1)
+
+
+@app.command
+def export() -> None:
+    """Print what was put on record, one event a line (NDJSON), for `onrecord import` into another ledger."""
+    _run(export_record)
 
 
 @app.command
@@ -154,7 +185,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[Non
         sys.exit(130)
     except BrokenPipeError:
         sys.stdout = None
-    except (LedgerError, BadFile, ApiFailure, NotThereYet, RebuildRefused) as error:
+    except (LedgerError, BadFile, BadImport, ApiFailure, NotThereYet, RebuildRefused) as error:
         _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
 

@@ -5,9 +5,9 @@ finds everything there and records nothing twice; a load that was cut off is sim
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -15,8 +15,59 @@ from msgspec import Struct
 from events import catalog, records
 from events.catalog import Event
 from events.identifiers import Kind, derived_id
-from service.verification.commands import Caller, Outcome, Recorder
+from events.words import Part, Policy
+from service.desk.known import Known
+from service.desk.recording import propose
+from service.verification.commands import Caller, Recorder
 from service.verification.refusals import AlreadyRecorded, Refusal
+
+
+class _Entry(NamedTuple):
+    """How a kind of entry is recorded.
+
+    Its body is the event's ``member``. ``own`` is the kind of identifier that the entry's key gives, ``of`` the kind of
+    thing that the body names beside what it says; ``on_claim`` says whether the entry names a claim.
+    """
+
+    event: type[Event]
+    record: type[Part]
+    member: str
+    own: Kind | None = None
+    of: Kind | None = None
+    on_claim: bool = True
+
+
+_ENTRIES: dict[str, _Entry] = {
+    "statement": _Entry(catalog.StatementRecorded, records.Statement, "statement", own="statement"),
+    "correction": _Entry(catalog.StatementCorrected, records.Correction, "correction", of="statement"),
+    "withdrawal": _Entry(catalog.StatementWithdrawn, records.Withdrawal, "withdrawal", of="statement"),
+    "evidence": _Entry(catalog.EvidenceAdded, records.Evidence, "evidence", own="evidence"),
+    "authentication": _Entry(catalog.EvidenceAuthenticated, records.Authentication, "authentication", of="evidence"),
+    "challenge": _Entry(catalog.EvidenceChallenged, records.Challenge, "challenge", of="evidence"),
+    "absence": _Entry(catalog.EvidenceAbsenceNoted, records.Absence, "absence"),
+    "inquiry": _Entry(catalog.InquirySent, records.Inquiry, "inquiry", own="inquiry"),
+    "response": _Entry(catalog.InquiryAnswered, records.Response, "response", of="inquiry"),
+    "assessment": _Entry(catalog.AssessmentMade, records.Assessment, "assessment", own="assessment"),
+    "revocation": _Entry(catalog.AssessmentRevoked, records.Revocation, "revocation", of="assessment"),
+    "void": _Entry(catalog.RecordingVoided, records.Void, "void"),
+    "claim_changes": _Entry(catalog.ClaimUpdated, records.ClaimChanges, "changes"),
+    "merge": _Entry(catalog.ClaimMerged, records.Merge, "merge"),
+    "unmerge": _Entry(catalog.ClaimUnmerged, records.Unmerge, "unmerge"),
+    "split": _Entry(catalog.ClaimSplit, records.Split, "split"),
+    "source_changes": _Entry(
+        catalog.SourceUpdated, records.SourceChanges, "changes", of="source", on_claim=False
+    ),
+    "grade": _Entry(catalog.SourceGraded, records.Grade, "grade", of="source", on_claim=False),
+    "story_changes": _Entry(catalog.StoryUpdated, records.StoryChanges, "changes", on_claim=False),
+    "closing": _Entry(catalog.StoryClosed, records.Closing, "closing", on_claim=False),
+    "publication": _Entry(
+        catalog.PublicationRecorded, records.Publication, "publication", own="publication", on_claim=False
+    ),
+    "publication_correction": _Entry(
+        catalog.PublicationCorrected, records.PublicationCorrection, "correction", of="publication", on_claim=False
+    ),
+    "policy": _Entry(catalog.PolicyActivated, Policy, "policy", on_claim=False),
+}  # fmt: skip
 
 _REFERENCES: dict[str, Kind] = {
     "affiliated_to": "source",
@@ -27,11 +78,22 @@ _REFERENCES: dict[str, Kind] = {
     "source_id": "source",
     "supplied_by": "source",
     "claim_id": "claim",
+    "parent_id": "claim",
+    "into": "claim",
     "repeats": "statement",
+    "about_statement_id": "statement",
+    "statement_id": "statement",
+    "statement_ids": "statement",
     "derived_from": "evidence",
+    "inquiry_id": "inquiry",
     "by": "person",
+    "reviewed_by": "person",
 }
 """Members whose values are keys of the file, and the kind of thing they name."""
+_RESTS_ON = "rests_on"
+"""The member that names sources, or with ``evidence:`` before the key evidence."""
+_BY_A_WORD = (records.Correction, records.Withdrawal)
+"""Records whose ``by`` is a word and names no person."""
 
 
 class BadFile(Exception):
@@ -48,6 +110,7 @@ _P = TypeVar("_P")
 class _Item(Struct):
     where: str
     proposed: Event
+    reads: tuple[str, ...] = ()
 
 
 class StoryFile(Struct, frozen=True):
@@ -82,8 +145,8 @@ def read_story(path: Path) -> StoryFile:
     reader = _Reader(key)
     try:
         items = [reader.story(story)]
-        items += [reader.source(dict(each)) for each in content.get("sources", [])]
-        items += [reader.claim(dict(each)) for each in content.get("claims", [])]
+        items += [reader.source("sources", dict(each)) for each in content.get("sources", [])]
+        items += [reader.claim("claims", dict(each)) for each in content.get("claims", [])]
         items += [reader.entry(dict(each)) for each in content.get("entries", [])]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadFile(reader.where, error) from error
@@ -95,14 +158,18 @@ async def load(story: StoryFile, recorder: Recorder, *, actor: str = "system") -
 
     Raises ``BadFile`` for the first part that is refused; what came before it stays on record.
     """
+    known = Known(recorder.ledger)
     for item in story.items:
+        if await known.take(item.proposed):
+            yield Loaded(item.where, new=False)
+            continue
         caller = Caller(
             actor=actor,
             command_id=f"sys:load:{story.key}:{hashlib.sha256(item.where.encode()).hexdigest()[:24]}",
             command_hash=hashlib.sha256(msgspec.json.encode(item.proposed)).hexdigest(),
         )
         try:
-            outcome = await _record(item.proposed, recorder, caller)
+            outcome = await propose(item.proposed, recorder, caller, reads=item.reads)
         except AlreadyRecorded:
             yield Loaded(item.where, new=False)
         except Refusal as refusal:
@@ -111,73 +178,89 @@ async def load(story: StoryFile, recorder: Recorder, *, actor: str = "system") -
             yield Loaded(item.where, new=not outcome.repeated)
 
 
-async def _record(proposed: Event, recorder: Recorder, caller: Caller) -> Outcome:
-    if isinstance(proposed, catalog.StoryOpened):
-        return await recorder.on_story(proposed, caller)
-    if isinstance(proposed, catalog.SourceRegistered):
-        return await recorder.on_source(proposed, caller)
-    return await recorder.on_claim([proposed], caller)
-
-
 class _Reader:
     """Turns the parts of one file into proposed events, remembering where it is."""
 
     def __init__(self, key: str) -> None:
         self._key = key
         self.where = "story"
+        self._used: dict[str, tuple[str, ...]] = {}
+        """The claims that each text of ours used."""
+        self._said_on: dict[str, str] = {}
+        """The claim that each statement is on."""
 
     def story(self, part: dict[str, Any]) -> _Item:
-        story_id = derived_id("story", self._key)
-        return self._item(catalog.StoryOpened(story_id=story_id, story=self._part(part, records.Story)))
+        return self._item(catalog.StoryOpened(story_id=self._story_id, story=self._part(part, records.Story)))
 
-    def source(self, part: dict[str, Any]) -> _Item:
-        source_id = self._id("source", self._take_key(part, "sources"))
+    def source(self, among: str, part: dict[str, Any]) -> _Item:
+        source_id = self._id("source", self._take_key(part, among))
         return self._item(catalog.SourceRegistered(source_id=source_id, source=self._part(part, records.Source)))
 
-    def claim(self, part: dict[str, Any]) -> _Item:
-        claim_id = self._id("claim", self._take_key(part, "claims"))
-        part["story_id"] = derived_id("story", self._key)
-        return self._item(catalog.ClaimRegistered(claim_id=claim_id, claim=self._part(part, records.Claim)))
+    def claim(self, among: str, part: dict[str, Any]) -> _Item:
+        claim_id = self._id("claim", self._take_key(part, among))
+        claim = self._part(part | {"story_id": self._story_id}, records.Claim)
+        about = self._said_on.get(claim.about_statement_id or "")
+        return _Item(
+            self.where, catalog.ClaimRegistered(claim_id=claim_id, claim=claim), reads=(about,) if about else ()
+        )
 
     def entry(self, part: dict[str, Any]) -> _Item:
         key = self._take_key(part, "entries")
-        claim_id = self._id("claim", part.pop("claim"))
         part.pop("step", None)
+        for begun, register in (("source", self.source), ("claim", self.claim)):
+            if isinstance(part.get(begun), dict):
+                ((_, said),) = part.items()
+                return register("entries", dict(said) | {"key": key})
+        claim = part.pop("claim", None)
         ((kind, said),) = part.items()
-        said = dict(said)
-        match kind:
-            case "statement":
-                said["rests_on"] = [self._source_or_evidence(rest) for rest in said.get("rests_on", ())]
-                statement = self._part(said, records.Statement)
-                statement_id = self._id("statement", key)
-                return self._item(
-                    catalog.StatementRecorded(claim_id=claim_id, statement_id=statement_id, statement=statement)
-                )
-            case "evidence":
-                evidence = self._part(said, records.Evidence)
-                evidence_id = self._id("evidence", key)
-                return self._item(catalog.EvidenceAdded(claim_id=claim_id, evidence_id=evidence_id, evidence=evidence))
-            case "authentication":
-                evidence_id = self._id("evidence", said.pop("evidence"))
-                found = self._part(said, records.Authentication)
-                return self._item(
-                    catalog.EvidenceAuthenticated(claim_id=claim_id, evidence_id=evidence_id, authentication=found)
-                )
-            case "absence":
-                absence = self._part(said, records.Absence)
-                return self._item(catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=absence))
-            case "assessment":
-                judged = self._part(said, records.Assessment)
-                assessment_id = self._id("assessment", key)
-                return self._item(
-                    catalog.AssessmentMade(claim_id=claim_id, assessment_id=assessment_id, assessment=judged)
-                )
-        raise ValueError(f"{kind!r} is none of statement, evidence, authentication, absence, assessment")
+        if kind not in _ENTRIES:
+            raise ValueError(f"{kind!r} is none of source, claim, {', '.join(_ENTRIES)}")
+        how = _ENTRIES[kind]
+        if how.on_claim != (claim is not None):
+            raise ValueError(f"a {kind} is on a claim" if how.on_claim else f"a {kind} is not on a claim")
+        body = dict(said)
+        members = self._members(kind, how, key, body)
+        if claim is not None:
+            members["claim_id"] = self._id("claim", claim)
+        made = how.event(**members, **{how.member: self._part(body, how.record)})
+        self._remember(made)
+        return self._item(made)
 
-    def _take_key(self, part: dict[str, Any], kind: str) -> str:
+    def _members(self, kind: str, how: _Entry, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the members of an event beside its body and its claim, taking from the body what is not its own."""
+        members: dict[str, Any] = {}
+        if how.own:
+            members[f"{how.own}_id"] = self._id(how.own, key)
+        if how.of:
+            members[f"{how.of}_id"] = self._id(how.of, body.pop(how.of))
+        match kind:
+            case "story_changes" | "closing":
+                members["story_id"] = self._story_id
+            case "void":
+                members |= {"voided": self._typed_id(body.pop("voided"), "statement"), "position": 0}
+            case "unmerge":
+                members["out_of"] = ""  # the record knows
+            case "policy":
+                members["reason"] = body.pop("reason", None)
+            case "publication_correction":
+                members["claim_ids"] = self._used[members["publication_id"]]
+        return members
+
+    def _remember(self, made: Event) -> None:
+        match made:
+            case catalog.StatementRecorded(claim_id=claim_id, statement_id=statement_id):
+                self._said_on[statement_id] = claim_id
+            case catalog.PublicationRecorded(publication_id=publication_id, publication=text):
+                self._used[publication_id] = tuple(use.claim_id for use in text.claims)
+
+    def _take_key(self, part: dict[str, Any], among: str) -> str:
         key = str(part.pop("key"))
-        self.where = f"{kind}/{key}"
+        self.where = f"{among}/{key}"
         return key
+
+    @property
+    def _story_id(self) -> str:
+        return derived_id("story", self._key)
 
     def _item(self, proposed: Event) -> _Item:
         return _Item(self.where, proposed)
@@ -185,16 +268,21 @@ class _Reader:
     def _id(self, kind: Kind, key: str) -> str:
         return derived_id(kind, self._key, key)
 
-    def _source_or_evidence(self, key: str) -> str:
+    def _typed_id(self, key: str, unless_named: Kind) -> str:
+        """Return the identifier of ``kind:key``, or of a bare key of the kind that it has unless it is named."""
         kind, _, name = key.rpartition(":")
-        return self._id(cast("Kind", kind or "source"), name)
+        return self._id(cast("Kind", kind or unless_named), name)
 
     def _part(self, part: dict[str, Any], type_: type[_P]) -> _P:
-        return msgspec.convert(self._with_ids(part), type_)
+        references = {name: kind for name, kind in _REFERENCES.items() if name != "by" or type_ not in _BY_A_WORD}
+        return msgspec.convert(self._with_ids(part, references), type_)
 
-    def _with_ids(self, value: Any, kind: Kind | None = None) -> Any:  # noqa: ANN401 - any JSON
+    def _with_ids(self, value: Any, references: Mapping[str, Kind], name: str = "") -> Any:  # noqa: ANN401 - any JSON
         if isinstance(value, dict):
-            return {name: self._with_ids(item, _REFERENCES.get(name)) for name, item in value.items()}
+            return {member: self._with_ids(item, references, member) for member, item in value.items()}
         if isinstance(value, list):
-            return [self._with_ids(item, kind) for item in value]
+            return [self._with_ids(item, references, name) for item in value]
+        if isinstance(value, str) and name == _RESTS_ON:
+            return self._typed_id(value, "source")
+        kind = references.get(name)
         return self._id(kind, value) if kind and isinstance(value, str) else value

@@ -37,7 +37,7 @@ _CATCH_UP_SECONDS = 60
 _READY_SECONDS = 8
 _SELDOM = 20_000
 _console = Console(highlight=False)
-_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 async def run_service(settings: Settings, sample: Path | None) -> None:
@@ -50,7 +50,7 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
             store_here = await stack.enter_async_context(embedded.supervised(settings.home_path))
             settings = structs.replace(settings, store_url=store_here.url)
             beside.append(store_here.supervising)
-        async with _checked_store(settings) as store:
+        async with checked_store(settings) as store:
             here = await open_served(store, settings.ledger)
             await _ensure_key(store, settings, replace=True)
             async with _working(settings) as worker:
@@ -65,9 +65,9 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
 
 async def run_api(settings: Settings) -> None:
     """Run the API until SIGINT or SIGTERM."""
-    settings = _with_store(settings)
+    settings = with_store(settings)
     _log_as(settings)
-    async with _checked_store(settings) as store:
+    async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
         if not await _ensure_key(store, settings, replace=False):
             _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
@@ -77,9 +77,9 @@ async def run_api(settings: Settings) -> None:
 
 async def run_worker(settings: Settings) -> None:
     """Run the worker until SIGINT or SIGTERM."""
-    settings = _with_store(settings)
+    settings = with_store(settings)
     _log_as(settings)
-    async with _checked_store(settings) as store:
+    async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
     async with _exposing(settings), _working(settings) as working:
         with _on_signal(working.cancel):
@@ -88,8 +88,8 @@ async def run_worker(settings: Settings) -> None:
 
 async def check_ready(settings: Settings) -> None:
     """Return if the projections reach what is on record now. Raises ``NotThereYet``, or an error of the ledger."""
-    settings = _with_store(settings)
-    async with _checked_store(settings) as store:
+    settings = with_store(settings)
+    async with checked_store(settings) as store:
         ledger = await Ledger.open(store, settings.ledger)
         head = (await ledger.head()).position
         for projection in PROJECTIONS:
@@ -101,10 +101,10 @@ async def rebuild_projection(settings: Settings, name: str) -> None:
     projection = next((each for each in PROJECTIONS if each.name == name), None)
     if projection is None:
         raise RebuildRefused(f"there is no projection {name}; there are {', '.join(each.name for each in PROJECTIONS)}")
-    settings = _with_store(settings)
-    async with _checked_store(settings) as store:
+    settings = with_store(settings)
+    async with checked_store(settings) as store:
         ledger = await Ledger.open(store, settings.ledger)
-        with Progress(*_COLUMNS, console=_console) as bar:
+        with Progress(*COLUMNS, console=_console) as bar:
             task = bar.add_task(f"Rebuilding {name}", total=None)
             async with contextlib.aclosing(rebuild(store, ledger, projection)) as steps:
                 async for step in steps:
@@ -114,18 +114,18 @@ async def rebuild_projection(settings: Settings, name: str) -> None:
 
 async def load_story(settings: Settings, file: Path) -> None:
     """Load a story file, with a progress bar, and say what was new."""
-    settings = _with_store(settings)
-    async with _checked_store(settings) as store:
+    settings = with_store(settings)
+    async with checked_store(settings) as store:
         await _load_with_progress(settings, store, file)
 
 
-def _with_store(settings: Settings) -> Settings:
+def with_store(settings: Settings) -> Settings:
     """Return the settings with a store: the one that is named, or the embedded one of the home if it runs."""
     return settings if settings.store_url else structs.replace(settings, store_url=embedded.url_of(settings.home_path))
 
 
 @contextlib.asynccontextmanager
-async def _checked_store(settings: Settings) -> AsyncIterator[Store]:
+async def checked_store(settings: Settings) -> AsyncIterator[Store]:
     """Yield a client of the store, once it was found fit to hold a ledger."""
     store = events.store.connect(settings.store_url, replicas=settings.replicas)
     try:
@@ -276,7 +276,7 @@ async def _load_with_progress(settings: Settings, store: Store, file: Path) -> N
     story = read_story(file)
     here = await open_served(store, settings.ledger)
     new = 0
-    with Progress(*_COLUMNS, console=_console) as progress:
+    with Progress(*COLUMNS, console=_console) as progress:
         task = progress.add_task(f"Loading {file.name}", total=len(story.items))
         async for part in load(story, here.recorder):
             new += part.new

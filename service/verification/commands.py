@@ -90,6 +90,11 @@ class Recorder:
         self._waiting: dict[str, deque[_Proposal]] = {}
         self._working: set[asyncio.Task[None]] = set()
 
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger that this records on."""
+        return self._ledger
+
     async def on_story(self, proposed: Event, caller: Caller) -> Outcome:
         """Open, update or close a story. Raises a ``Refusal`` or an error of the ledger."""
         (stream, *_) = streams_of(proposed)
