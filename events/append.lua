@@ -8,10 +8,12 @@
 --         a condition is {index into KEYS, expected version}, and
 --         an event is {its bytes without the closing brace, indexes into KEYS of its streams};
 --       and '1' if the caller waits for replicas, or '0'
--- Returns the recorded time, then for each command one of
---         {'recorded', first position, events}    {'repeated', first position, events}
---         {'command'}                             {'version', index into KEYS, actual version}
+-- Returns for each command one of
+--         {'recorded', first position, events, recorded time}    {'repeated', first position, events, ''}
+--         {'command'}                                            {'version', index into KEYS, actual version}
 --
+-- Every command has a recorded time of its own, at least a microsecond after the one before it: what was said at no
+-- known time can then be put in the order in which it was recorded.
 -- Lua has no rollback. So the whole group is decided first, with reads that also show every key to be of its type;
 -- then it is written. The server looks at memory, disk and role no later than at the first write, which is the XADD of
 -- the first event, and that fails if the log is ahead of the head; the XADDs after it follow it, so they cannot. Should
@@ -46,7 +48,7 @@ local at = tonumber(now[1]) * 1e6 + tonumber(now[2])
 if last - at > LARGEST_STEP_BACK then
   return redis.error_reply(string.format('SKEW the last event is %.0f microseconds ahead of the clock', last - at))
 end
-at = math.max(at, last)
+at = math.max(at - 1, last) -- of the command before the first one
 if (head[3] or '') ~= ARGV[2] then
   return redis.error_reply('EPOCH the ledger is in epochs "' .. (head[3] or '') .. '"')
 end
@@ -55,7 +57,14 @@ local bucket = KEYS[BUCKETS + 3 + week - tonumber(ARGV[1])]
 if math.abs(week - tonumber(ARGV[1])) > 1 or not bucket then
   return redis.error_reply('SKEW the clocks of store and caller are more than a week apart')
 end
-local stamp = timestamp(at)
+local second, up_to_it = -1, ''
+local function stamped(time) -- as timestamp(), worked out once for each second
+  if math.floor(time / 1e6) ~= second then
+    second = math.floor(time / 1e6)
+    up_to_it = string.sub(timestamp(time), 1, 20)
+  end
+  return up_to_it .. string.format('%06.0fZ', time - second * 1e6)
+end
 
 -- The decision: nothing is written before its end.
 
@@ -82,20 +91,22 @@ local function refused(conditions)
   end
 end
 
-local ending = ',"recordedtime":"' .. stamp .. '"}'
-local answers, entries, listed, remembered, repeated = { stamp }, {}, {}, {}, false
+local answers, entries, listed, remembered, repeated = {}, {}, {}, {}, false
 for n, command in ipairs(commands) do
   local id, hash, events = ids[n], string.sub(ARGV[4], 24 * n - 7, 24 * n), command[2]
   local answer
   if known[id] then
     local its, first, count = struct.unpack('>c8I8I4', known[id])
-    answer = its == hash and { 'repeated', first, count } or { 'command' }
+    answer = its == hash and { 'repeated', first, count, '' } or { 'command' }
     repeated = repeated or its == hash
   else
     answer = refused(command[1])
   end
   if not answer then
-    answer = { 'recorded', position + 1, #events }
+    if #events > 0 then at = at + 1 end
+    local stamp = stamped(at)
+    local ending = ',"recordedtime":"' .. stamp .. '"}'
+    answer = { 'recorded', position + 1, #events, stamp }
     known[id] = struct.pack('>c8I8I4', hash, position + 1, #events)
     remembered[#remembered + 1] = id
     remembered[#remembered + 1] = known[id]
@@ -112,7 +123,7 @@ for n, command in ipairs(commands) do
       end
     end
   end
-  answers[n + 1] = answer
+  answers[n] = answer
 end
 
 -- The writing: nothing is refused after its beginning.

@@ -172,14 +172,11 @@ class GroupCommit:
                 for command in commands
             ]
         )
-        stamp, *answers = await self._run(
-            keys, [week, self._epochs, set_epochs, names, packed, str(int(self.replicas > 0))]
-        )
+        answers = await self._run(keys, [week, self._epochs, set_epochs, names, packed, str(int(self.replicas > 0))])
         stream_of = {key: stream for stream, key in index.items()}
         for answer in answers:
             if answer[0] == b"version":
                 answer[1] = stream_of[answer[1]]
-            answer.append(stamp.decode())
         return answers
 
     async def _run(self, keys: list[str], args: list[bytes | int | str]) -> list[Any]:
@@ -190,12 +187,12 @@ class GroupCommit:
 
     def _outcome(self, command: Prepared, answer: list[bytes | int | str]) -> Appended:
         match answer:
-            case [b"command", *_]:
+            case [b"command"]:
                 raise CommandConflict(command.command_id)
-            case [b"version", str(stream), int(actual), *_]:
+            case [b"version", str(stream), int(actual)]:
                 raise VersionConflict(stream, command.conditions[stream], actual)
-            case [kind, int(first), int(count), str(stamp)]:
-                return Appended(first, count, kind == b"repeated", stamp)
+            case [kind, int(first), int(count), bytes(stamp)]:
+                return Appended(first, count, kind == b"repeated", stamp.decode())
         raise LedgerDamaged(f"the append script answered {answer!r}")
 
 
