@@ -305,7 +305,8 @@ class Recorder:
                 continue
             facts[claim_id] = found
             if len(facts) <= MOST_TOGETHER:
-                waiting += [*found.neighbours(), *_claims_named(found.claim)]
+                waiting += found.neighbours()
+                waiting += (each for wording in found.wordings for each in _claims_named(wording.claim))
         conditions |= {claim_id: found.version for claim_id, found in facts.items()}
         conditions |= {claim_id: 0 for claim_id in new if claim_id not in facts} | {REFERENCE: edition.version}
         if not (facts or new):
