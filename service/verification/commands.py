@@ -29,6 +29,7 @@ from service.verification.facts import Facts, Happened, fold, happened
 from service.verification.reference import Edition, Reference
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, VersionMismatch
 from service.verification.snapshots import Snapshots
+from service.verification.sources import SourceHistory
 
 _ATTEMPTS = 8
 _MOST_CACHED = 10_000
@@ -336,7 +337,8 @@ class Recorder:
                 continue
             facts[claim_id] = found
             if len(facts) <= MOST_TOGETHER:
-                waiting += [*found.neighbours(), *_claims_named(found.claim)]
+                waiting += found.neighbours()
+                waiting += (each for wording in found.wordings for each in _claims_named(wording.claim))
         conditions |= {claim_id: found.version for claim_id, found in facts.items()}
         conditions |= {claim_id: 0 for claim_id in new if claim_id not in facts} | {REFERENCE: edition.version}
         if not (facts or new):
@@ -345,14 +347,20 @@ class Recorder:
         stories = {key: await edition.story(key) for key in begun | {each.claim.story_id for each in facts.values()}}
         conditions |= {story_id: len(stories[story_id]) for story_id in begun}
         named = {source_id for event in proposed for source_id in _sources_named(event)}
-        for claim_id, each in facts.items():
-            cached = self._cache.get(claim_id)
-            if cached is None or cached.edition is not edition:
-                named |= each.source_ids()
-                if cached and cached.facts.version <= each.version:
-                    cached.edition = edition
-        sources = await edition.read_sources(named)
+        sources = await self._read_sources(edition, facts, named)
         return World(facts, stories, sources, edition.policy), conditions
+
+    async def _read_sources(self, edition: Edition, facts: Mapping[str, Facts], named: set[str]) -> SourceHistory:
+        """Return the edition's sources, with those that are named and those of all the claims among them."""
+        kept = {claim_id: self._cache.get(claim_id) for claim_id in facts}
+        for claim_id, cached in kept.items():
+            if cached is None or cached.edition is not edition or cached.facts is not facts[claim_id]:
+                named |= facts[claim_id].source_ids()
+        sources = await edition.read_sources(named)
+        for claim_id, cached in kept.items():
+            if cached and cached.facts is facts[claim_id]:  # they may have moved on while the sources were read
+                cached.edition = edition
+        return sources
 
     # --------------------------------------------------------------------------- appending and recalling
 
@@ -459,6 +467,10 @@ class Recorder:
                 continue  # it is behind, or was read again since: the next decision finds out
             folded = fold(cached.facts if cached else None, happenings)
             assert folded is not None  # noqa: S101 - something was recorded
+            if cached and cached.edition:
+                named = (source_id for it in happenings for source_id in _sources_named(it.event))
+                if any(source_id not in cached.edition.sources for source_id in named):
+                    cached.edition = None
             await self._keep_and_snapshot(folded)
 
     async def _keep_and_snapshot(self, facts: Facts) -> None:

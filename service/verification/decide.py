@@ -16,7 +16,7 @@ from events.envelope import streams_of
 from events.records import Claim, Story
 from events.words import Policy
 from service.verification.checks import Ground, check
-from service.verification.context import Context, StoryFacts, Term
+from service.verification.context import Context, StoryFacts
 from service.verification.facts import Facts, Happened, changed, fold
 from service.verification.in_force import Dossier
 from service.verification.policy import BUILT_IN, ENGINE, Verdict, evaluate, name_of, shortened
@@ -37,8 +37,7 @@ class World(Struct, frozen=True):
 
     def context(self, claim: Claim) -> Context:
         """Return the surroundings of one of the claims."""
-        terms = [Term(self.facts[term.claim_id], term) for term in claim.sum_of]
-        return Context(self.stories[claim.story_id], self.sources, terms)
+        return Context(self.stories[claim.story_id], self.sources, self.facts)
 
     def verdict(self, claim_id: str) -> Verdict:
         """Return where a claim stands."""

@@ -64,7 +64,7 @@ def name_of(policy: Policy) -> PolicyName:
 def evaluate(dossier: Dossier, context: Context, policy: Policy, horizon: Horizon = NOW) -> Verdict:
     """Return where a claim stands by a policy, at a moment. Pure: the same facts always give the same verdict."""
     record = dossier.in_force(horizon)
-    voices = Voices(record, context.at(horizon), policy)
+    voices = Voices(record, context.at(horizon, record.claim.sum_of), policy)
     counts = _count(voices)
     state, rule = _state_without_assessment(voices, counts)
     raised = flags.raised(voices, counts.n)

@@ -20,6 +20,7 @@ from service.verification.decide import Decision, World, on_claims
 from service.verification.facts import NOW, Facts, Happened, Horizon, fold
 from service.verification.in_force import Dossier, InForce
 from service.verification.policy import STRICT_TWO_SOURCE, Verdict, evaluate
+from service.verification.refusals import Refusal
 from service.verification.sources import SourceFacts, SourceHistory, fold_source
 from service.verification.voices import Voices
 
@@ -78,10 +79,14 @@ class Case:
     def _claim(self, on: str) -> str:
         return self.id_of("claim", on)
 
-    def record(self, event: Event) -> Happened:
+    @property
+    def clock(self) -> int:
+        """When the next thing is recorded."""
+        return _START + (len(self.happened) + 1) * _STEP
+
+    def record(self, event: Event, at: int | None = None) -> Happened:
         """Put an event on record as it is."""
-        n = len(self.happened) + 1
-        it = Happened(event, n, _START + n * _STEP)
+        it = Happened(event, len(self.happened) + 1, self.clock if at is None else at)
         self.happened.append(it)
         for stream in streams_of(event):
             if stream.startswith("claim_"):
@@ -473,6 +478,17 @@ class Case:
         """Return n, nd and od of the rules."""
         because = self.verdict(policy, on=on).because
         return because.n, because.nd, because.od
+
+    def act(self, *proposed: Event) -> bool:
+        """Record what becomes of proposed events, as one command; return whether they were not refused."""
+        at = self.clock
+        try:
+            events = self.decided(*proposed, now=at).events
+        except Refusal:
+            return False
+        for event in events:
+            self.record(event, at)
+        return True
 
     def decided(self, *proposed: Event, policy: Policy = STRICT_TWO_SOURCE, now: int = DECIDED_AT) -> Decision:
         """Return what becomes of proposed events; none of them is recorded."""
