@@ -72,7 +72,7 @@ async def test_a_void_says_where_what_it_voids_was_recorded(ledger: Ledger, reco
     [
         (
             {"key": "x", "claim": "c", "rumour": {}},
-            "entries/x: 'rumour' is none of source, claim, statement, correction",
+            "entries/x: 'rumour' is none of source, claim, statement",
         ),
         ({"key": "x", "statement": {"speaker_id": "a", "stance": "asserts"}}, "entries/x: a statement is on a claim"),
         ({"key": "x", "claim": "c", "closing": {}}, "entries/x: a closing is not on a claim"),
