@@ -5,6 +5,7 @@ A mapping is a table (:mod:`service.desk.table`) with four templates more: ``cla
 ``{ column = "name", default = …, map = { … }, split = ";" }``. What a row leaves empty is left out.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ _MEMBERS: dict[str, set[str]] = {
 }
 """What each template may say. What names other things on record is not for a mapping."""
 _NUMBERS = ("value", "low", "high")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _P = TypeVar("_P")
 
 
@@ -130,7 +132,7 @@ def _row(record: Record, mapping: MappingFile, seen: dict[str, int]) -> Row:
         ids["publisher_id"] = table.id_of("source", sources["publisher"])
     if "relay" in sources:
         ids["relay_ids"] = [table.id_of("source", sources["relay"])]
-    quantities = [figure for figure in map(_figure, said["statement"].get("quantities", ())) if figure]
+    quantities = _figures(said["statement"], "statement", mapping)
     statement = _converted(
         said["statement"] | ids | {"quantities": quantities}, records.Statement, "statement", mapping
     )
@@ -173,12 +175,20 @@ def _claim(said: dict[str, Any], mapping: MappingFile) -> tuple[str, catalog.Cla
     described = {member: value for member, value in said.items() if member != "key"}
     if "text" not in described:
         raise ValueError(f"claim: {key!r} is not among the `claims`, and the row has no text for it")
-    figures = [figure for figure in map(_figure, described.get("quantities", ())) if figure]
+    figures = _figures(described, "claim", mapping)
     ids: dict[str, Any] = {"story_id": mapping.table.story_id, "quantities": figures}
     if "declared_by" in described:
         ids["declared_by"] = mapping.table.id_of("source", described["declared_by"])
     claim = _converted(described | ids, records.Claim, "claim", mapping)
     return key, catalog.ClaimRegistered(claim_id=mapping.table.id_of("claim", key), claim=claim)
+
+
+def _figures(said: dict[str, Any], section: str, mapping: MappingFile) -> list[dict[str, Any]]:
+    """Return the figures that a row gives. Raises ``ValueError`` for what is no number, with its columns."""
+    try:
+        return [figure for figure in map(_figure, said.get("quantities", ())) if figure]
+    except ValueError as error:
+        raise ValueError(f"{section}: {error}{_column_of('$.quantities', section, mapping)}") from error
 
 
 def _figure(said: dict[str, Any]) -> dict[str, Any] | None:
@@ -202,12 +212,9 @@ def _figure(said: dict[str, Any]) -> dict[str, Any] | None:
 def _number(given: object, member: str) -> object:
     if not isinstance(given, str):
         return given
-    for read in (int, float):
-        try:
-            return read(given)
-        except ValueError:
-            continue
-    raise ValueError(f"{member}: {given!r} is no number; write it without separators of thousands")
+    if not _NUMBER.fullmatch(given):
+        raise ValueError(f"{member}: {given!r} is no number; write it without separators of thousands")
+    return int(given) if given.lstrip("-").isdigit() else float(given)
 
 
 def _row_id(record: Record, mapping: MappingFile, seen: dict[str, int]) -> str:

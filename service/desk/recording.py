@@ -6,7 +6,7 @@ What is on record already is found there and left alone, so that an import that 
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import structs
@@ -27,6 +27,8 @@ _WINDOW = 2_000
 """Rows that are under way at a time."""
 _TOGETHER = 100
 """Events of one command at most."""
+_BESIDE = 200
+"""Sources that are registered side by side."""
 _AT_ONCE = catalog.StoryOpened | catalog.SourceRegistered
 """What nothing on record depends on yet: it is recorded when it comes."""
 _BY_ITSELF = (
@@ -100,18 +102,13 @@ class Import:
 
     async def _side_by_side(self, groups: dict[str, list[Row]]) -> AsyncIterator[Done]:
         """Record what has gathered, and leave none of it."""
-        ready, refused = [], []
-        for rows in groups.values():
-            fit = []
-            for row in rows:
-                if reason := await self._begin(row):
-                    refused.append(Done(row.where, "refused", reason))
-                else:
-                    fit.append(row)
-            ready.append(fit)
+        waiting = [row for rows in groups.values() for row in rows]
+        refused = await self._begin(waiting)
+        ready = [[row for row in rows if row.where not in refused] for rows in groups.values()]
         groups.clear()
-        for done in refused:
-            yield done
+        for row in waiting:
+            if row.where in refused:
+                yield Done(row.where, "refused", refused[row.where])
         tasks = [asyncio.create_task(self._in_turn(rows)) for rows in ready]
         try:
             for each in asyncio.as_completed(tasks):
@@ -138,20 +135,51 @@ class Import:
         await self.known.add(event)
         return Done(row.where, "there" if outcome.repeated else "taken")
 
-    async def _begin(self, row: Row) -> str:
-        """Put the story and the sources that a row needs on record; return why that is not possible, if it is not."""
-        if ahead := _lies_ahead(row.event):
-            return ahead
+    async def _begin(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Put the stories and sources that rows need on record; return why that is not possible, by the row's place."""
+        refused = {row.where: ahead for row in rows if (ahead := _lies_ahead(row.event))}
+        needed: dict[str, catalog.StoryOpened | catalog.SourceRegistered] = {}
+        for row in rows:
+            if row.where not in refused:
+                for it in row.begins:
+                    if isinstance(it, _AT_ONCE):
+                        needed.setdefault(identified(it) or "", it)
+        reasons = await self._begin_all(needed)
+        for row in rows:
+            if row.where not in refused and (reason := await self._why_not(row, reasons)):
+                refused[row.where] = reason
+        return refused
+
+    async def _begin_all(self, needed: Mapping[str, catalog.StoryOpened | catalog.SourceRegistered]) -> dict[str, str]:
+        """Put stories and sources on record, side by side where they answer to nobody; return why not, or nothing."""
+        alone = [
+            key for key, it in needed.items() if isinstance(it, catalog.StoryOpened) or not it.source.affiliated_to
+        ]
+        reasons: dict[str, str] = {}
+        for n in range(0, len(alone), _BESIDE):
+            part = alone[n : n + _BESIDE]
+            answers = await asyncio.gather(*(self._begin_one(needed[key]) for key in part))
+            reasons |= dict(zip(part, answers, strict=True))
+        for key, it in needed.items():
+            if key not in reasons:  # whom it answers to is on record now
+                reasons[key] = await self._begin_one(it)
+        return reasons
+
+    async def _begin_one(self, event: catalog.StoryOpened | catalog.SourceRegistered) -> str:
+        if await self.known.same(event) is None:
+            try:
+                await propose(event, self._recorder, self._caller([event], identified(event) or ""))
+            except Refusal as refusal:
+                return _reason(refusal)
+            await self.known.add(event)
+        return ""
+
+    async def _why_not(self, row: Row, reasons: Mapping[str, str]) -> str:
         for event in row.begins:
-            same = await self.known.same(event)
-            if same is False:
+            if reason := reasons.get(identified(event) or ""):
+                return reason
+            if await self.known.same(event) is False:
                 return f"{identified(event)} is on record with other content"
-            if same is None and isinstance(event, _AT_ONCE):
-                try:
-                    await propose(event, self._recorder, self._caller([event], identified(event) or ""))
-                except Refusal as refusal:
-                    return _reason(refusal)
-                await self.known.add(event)
         return ""
 
     async def _in_turn(self, rows: Sequence[Row]) -> list[Done]:

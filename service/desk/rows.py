@@ -14,7 +14,7 @@ class BadImport(Exception):
 
 
 class Row(Struct, frozen=True):
-    """An event to record.
+    """An event to record; ``where`` is its place in the file, unlike that of any other row.
 
     ``begins`` are the story, the sources and the claim that it needs, which may be on record already. ``reads``
     names claims that the checks look at beside. ``undated`` tells apart the moments of what has no date of its own:
