@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpcore2
 import msgspec
@@ -86,16 +86,33 @@ class Client:
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
             raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
 
+    async def erase(self, subject: str, reason: str | None) -> bool:
+        """Have a source, a person or the note on evidence erased; False if it was before."""
+        where = {"source": "sources", "person": "persons"}.get(subject.partition("_")[0], "evidence")
+        content = msgspec.json.encode({} if reason is None else {"reason": reason})
+        headers = self._headers | {"Content-Type": "application/json"}
+        response = await self._request("POST", f"/v1/{where}/{quote(subject, safe='')}/erasure", headers, content)
+        if response.status == 409 and b"/problems/already-recorded" in response.content:  # noqa: PLR2004
+            return False
+        if response.status != 201:  # noqa: PLR2004 - the status itself
+            raise _failure(response.status, response.content)
+        return True
+
     async def _get(self, path: str) -> bytes:
-        try:
-            response = await self._pool.request(
-                "GET", self._url + path, headers=self._headers, extensions={"timeout": _TIMEOUTS}
-            )
-        except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
-            raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
+        response = await self._request("GET", path, self._headers)
         if response.status != 200:  # noqa: PLR2004 - the status itself
             raise _failure(response.status, response.content)
         return response.content
+
+    async def _request(
+        self, method: str, path: str, headers: dict[bytes | str, bytes | str], content: bytes | None = None
+    ) -> httpcore2.Response:
+        try:
+            return await self._pool.request(
+                method, self._url + path, headers=headers, content=content, extensions={"timeout": _TIMEOUTS}
+            )
+        except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
+            raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
 
 
 class _Said(Struct):
