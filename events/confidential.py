@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, structs
 
-from events import catalog
+from events import catalog, records
 from events.catalog import Event
 from events.words import LongText, Part, Sealed, Text
 
@@ -48,6 +48,17 @@ class ConfidentialJudgement(Confidential, frozen=True):
     by_name: Text | None = None
     note: Note | None = None
 
+
+SHAPES: dict[type, type[Confidential]] = {
+    records.Source: ConfidentialSource,
+    records.SourceChanges: ConfidentialSource,
+    records.Statement: ConfidentialNote,
+    records.Evidence: ConfidentialNote,
+    records.Inquiry: ConfidentialNote,
+    records.Authentication: ConfidentialJudgement,
+    records.Assessment: ConfidentialJudgement,
+}
+"""What can be said in confidence with each thing that is put on record."""
 
 _HELD_IN: dict[type[Event], str] = {
     catalog.SourceRegistered: "source",

@@ -123,7 +123,7 @@ def erase_source(
     reason: Annotated[str | None, Parameter(help="Why; it stays on record, in clear: name nobody in it.")] = None,
 ) -> None:
     """Erase a source: who it is, and the notes on what it said, can never be read again. It cannot be undone."""
-    _erase(source_id, reason)
+    _erase("sources", source_id, reason)
 
 
 @persons.command(name="erase")
@@ -133,13 +133,13 @@ def erase_person(
     reason: Annotated[str | None, Parameter(help="Why; it stays on record, in clear: name nobody in it.")] = None,
 ) -> None:
     """Erase somebody at the desk: their name and the notes on their judgements. It cannot be undone."""
-    _erase(person_id, reason)
+    _erase("persons", person_id, reason)
 
 
-def _erase(subject: str, reason: str | None) -> None:
+def _erase(kind: str, subject: str, reason: str | None) -> None:
     async def erase(settings: Settings) -> None:
         async with Client(settings) as client:
-            erased = await client.erase(subject, reason)
+            erased = await client.erase(kind, subject, reason)
         Console().print(f"{subject} is erased." if erased else f"{subject} was erased before.", soft_wrap=True)
 
     _run(erase)

@@ -86,12 +86,11 @@ class Client:
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
             raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
 
-    async def erase(self, subject: str, reason: str | None) -> bool:
-        """Have a source, a person or the note on evidence erased; False if it was before."""
-        where = {"source": "sources", "person": "persons"}.get(subject.partition("_")[0], "evidence")
+    async def erase(self, kind: str, subject: str, reason: str | None) -> bool:
+        """Have one of ``sources`` or ``persons`` erased; False if it was before."""
         content = msgspec.json.encode({} if reason is None else {"reason": reason})
         headers = self._headers | {"Content-Type": "application/json"}
-        response = await self._request("POST", f"/v1/{where}/{quote(subject, safe='')}/erasure", headers, content)
+        response = await self._request("POST", f"/v1/{kind}/{quote(subject, safe='')}/erasure", headers, content)
         if response.status == 409 and b"/problems/already-recorded" in response.content:  # noqa: PLR2004
             return False
         if response.status != 201:  # noqa: PLR2004 - the status itself

@@ -5,7 +5,6 @@ from litestar.params import FromPath
 
 from events import catalog
 from events.catalog import Event
-from events.confidential import ConfidentialJudgement, ConfidentialNote
 from events.identifiers import new_id
 from events.records import (
     Authentication,
@@ -72,7 +71,7 @@ async def withdraw_statement(request: ApiRequest, statement_id: FromPath[str]) -
 )
 async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Answer:
     """Record that the desk found a piece of evidence authentic: how, and who did."""
-    found, in_confidence = await confided(request, Authentication, ConfidentialJudgement)
+    found, in_confidence = await confided(request, Authentication)
     claim_id = await claim_of(request, evidence_id)
     proposed = catalog.EvidenceAuthenticated(claim_id=claim_id, evidence_id=evidence_id, authentication=found)
     return await on_claim(
@@ -102,7 +101,7 @@ async def challenge_evidence(request: ApiRequest, evidence_id: FromPath[str]) ->
 )
 async def answer_inquiry(request: ApiRequest, inquiry_id: FromPath[str]) -> Answer:
     """Record that the source that was asked responded, with its statement if there is one."""
-    answered, in_confidence = await confided(request, Answered, ConfidentialNote, within="statement")
+    answered, in_confidence = await confided(request, Answered, within="statement")
     claim_id = await claim_of(request, inquiry_id)
     statement_id = answered.statement_id
     proposed: list[Event] = []

@@ -17,7 +17,6 @@ from events.catalog import (
     Event,
     StatementRecorded,
 )
-from events.confidential import ConfidentialNote
 from events.identifiers import ClaimId, StatementId, new_id
 from events.records import Claim, ClaimChanges, Merge, Split, SplitPart, Statement, Unmerge
 from events.words import Flag, LongText, Part, State
@@ -79,7 +78,7 @@ class NewClaim(Claim, frozen=True):
 @post(_WHERE, operation_id="registerClaim", summary="Register a claim", opt={"body": NewClaim, "answer": Receipt})
 async def register_claim(request: ApiRequest) -> Answer:
     """Register one checkable proposition in your own words, with what was first said on it if you like."""
-    new, in_confidence = await confided(request, NewClaim, ConfidentialNote, within="first_statement")
+    new, in_confidence = await confided(request, NewClaim, within="first_statement")
     claim = Claim(**{name: getattr(new, name) for name in Claim.__struct_fields__})
     claim_id = new_id("claim")
     proposed: list[Event] = [ClaimRegistered(claim_id=claim_id, claim=claim)]

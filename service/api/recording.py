@@ -5,7 +5,6 @@ from litestar.params import FromPath
 
 from events import catalog
 from events.catalog import Event
-from events.confidential import ConfidentialJudgement, ConfidentialNote
 from events.identifiers import new_id
 from events.records import Absence, Assessment, Evidence, Inquiry, Statement
 from service.api.http.answer import Answer
@@ -24,7 +23,7 @@ _CLAIM = "/v1/claims/{claim_id:str}"
 )
 async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record that a source took a stance on a claim."""
-    said, in_confidence = await confided(request, Statement, ConfidentialNote)
+    said, in_confidence = await confided(request, Statement)
     proposed = catalog.StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said)
     return await on_claim(request, "recordStatement", (claim_id, said), [proposed], "statement_id", said=in_confidence)
 
@@ -34,7 +33,7 @@ async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Answ
 )
 async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Add a thing that bears on a claim, unexamined."""
-    added, in_confidence = await confided(request, Evidence, ConfidentialNote)
+    added, in_confidence = await confided(request, Evidence)
     proposed = catalog.EvidenceAdded(claim_id=claim_id, evidence_id=new_id("evidence"), evidence=added)
     return await on_claim(request, "addEvidence", (claim_id, added), [proposed], "evidence_id", said=in_confidence)
 
@@ -60,7 +59,7 @@ async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
 )
 async def send_inquiry(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record that a source was asked to respond, and by when. If it does not, that is recorded as no response."""
-    asked, in_confidence = await confided(request, Inquiry, ConfidentialNote)
+    asked, in_confidence = await confided(request, Inquiry)
     proposed = catalog.InquirySent(claim_id=claim_id, inquiry_id=new_id("inquiry"), inquiry=asked)
     return await on_claim(request, "sendInquiry", (claim_id, asked), [proposed], "inquiry_id", said=in_confidence)
 
@@ -73,7 +72,7 @@ async def send_inquiry(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
 )
 async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record the desk's own judgement of a claim, by a named person, with a rationale. The latest stands."""
-    made, in_confidence = await confided(request, Assessment, ConfidentialJudgement)
+    made, in_confidence = await confided(request, Assessment)
     proposed: Event = catalog.AssessmentMade(claim_id=claim_id, assessment_id=new_id("assessment"), assessment=made)
     return await on_claim(request, "makeAssessment", (claim_id, made), [proposed], "assessment_id", said=in_confidence)
 

@@ -6,7 +6,7 @@ from litestar import get, patch, post
 from litestar.params import FromPath, FromQuery
 
 from events.catalog import Event, SourceGraded, SourceRegistered, SourceUpdated
-from events.confidential import Confidential, ConfidentialSource
+from events.confidential import Confidential
 from events.identifiers import new_id
 from events.records import Grade, Source, SourceChanges
 from service.api.http.answer import Answer
@@ -22,7 +22,7 @@ _WHERE = "/v1/sources"
 @post(_WHERE, operation_id="registerSource", summary="Register a source", opt={"body": Source, "answer": Receipt})
 async def register_source(request: ApiRequest) -> Answer:
     """Register who speaks or publishes, the parties it speaks for, and what it is affiliated to."""
-    source, in_confidence = await confided(request, Source, ConfidentialSource)
+    source, in_confidence = await confided(request, Source)
     proposed = SourceRegistered(source_id=new_id("source"), source=source)
     return await _on_source(request, "registerSource", (source,), proposed, in_confidence, status=201)
 
@@ -50,7 +50,7 @@ async def update_source(request: ApiRequest, source_id: FromPath[str]) -> Answer
 
     Other parties or affiliations can change verdicts: a worker follows that up for every claim that depends on it.
     """
-    changes, in_confidence = await confided(request, SourceChanges, ConfidentialSource)
+    changes, in_confidence = await confided(request, SourceChanges)
     proposed = SourceUpdated(source_id=source_id, changes=changes)
     return await _on_source(request, "updateSource", (source_id, changes), proposed, in_confidence, status=200)
 

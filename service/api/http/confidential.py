@@ -15,7 +15,8 @@ from litestar import Request
 from msgspec import Raw
 
 from events.catalog import Event
-from events.confidential import Confidential, can_hold, holding, subject_sealed
+from events.confidential import SHAPES, Confidential, can_hold, holding, subject_sealed
+from events.records import Statement
 from events.words import Sealed
 from service.api.http.bodies import content_of, decoded
 from service.api.http.problems import ApiError
@@ -25,7 +26,6 @@ from service.verification.refusals import RuleBroken
 
 _LOG = structlog.get_logger("onrecord.vault")
 _T = TypeVar("_T")
-_C = TypeVar("_C", bound=Confidential)
 _MENTIONED = re.compile(rb"sealed|confidential|\\u00")
 """What a body has to have in it if one of its members is called so; a name may be written with escapes."""
 _SEALED = b'"sealed":{'
@@ -35,12 +35,12 @@ _members_of = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 async def confided(
-    request: Request[Any, Any, Any], type_: type[_T], shape: type[_C], *, within: str = ""
-) -> tuple[_T, _C | None]:
+    request: Request[Any, Any, Any], type_: type[_T], *, within: str = ""
+) -> tuple[_T, Confidential | None]:
     """Return the request's body as ``type_``, and what it says in confidence, if anything.
 
-    That is in the member ``confidential`` of the body or, with ``within``, of that member of it. Raises what ``body``
-    does; ``sealed`` is no member of a request.
+    That is in the member ``confidential`` of the body or, with ``within``, of the statement in that member. Raises
+    what ``body`` does; ``sealed`` is no member of a request.
     """
     raw = await content_of(request)
     if not _MENTIONED.search(raw):
@@ -57,7 +57,7 @@ async def confided(
         raise ApiError("invalid", "Object contains unknown field `sealed`: say it in `confidential`", f"{at}/sealed")
     if "confidential" not in record:
         return decoded(raw, type_), None
-    said = _said(bytes(record.pop("confidential")), shape, f"{at}/confidential")
+    said = _said(bytes(record.pop("confidential")), SHAPES[Statement if within else type_], f"{at}/confidential")
     if said is None:
         record["sealed"] = Raw(b"null")  # which clears it, where a change can
     elif len(msgspec.json.encode(said)) > Confidential.LARGEST:
@@ -67,7 +67,7 @@ async def confided(
     return decoded(msgspec.json.encode(members), type_), said
 
 
-def _said(raw: bytes, shape: type[_C], at: str) -> _C | None:
+def _said(raw: bytes, shape: type[Confidential], at: str) -> Confidential | None:
     return None if raw == b"null" else decoded(raw, shape, at)
 
 
