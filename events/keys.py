@@ -16,8 +16,10 @@ key                                    type        holds
 ``{onrecord:L}:P:G:list:ID``           list        the newest items beside that document
 ``{onrecord:L}:P:G:by:FIELD:VALUE``    sorted set  the documents with that value, by position of registration
 ``onrecord:ledgers``                   set         the names of all ledgers
-``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``
+``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``, ``scopes``
 ``onrecord:bootstrap``                 string      the id of the bootstrap key
+``onrecord:vault:L``                   string      what tells the secret key of ledger L from another one
+``onrecord:vault:L:SUBJECT``           string      the wrapped key of a subject, or the mark that it was erased
 =====================================  ==========  ==========================================================
 """
 
@@ -28,6 +30,16 @@ BOOTSTRAP = "onrecord:bootstrap"
 def api_key(key_id: str) -> str:
     """Return where the API key ``key_id`` is kept."""
     return f"onrecord:key:{key_id}"
+
+
+def vault_check(ledger: str) -> str:
+    """Return where it says with which secret key a ledger's vault was begun."""
+    return f"onrecord:vault:{ledger}"
+
+
+def vault(ledger: str, subject: str) -> str:
+    """Return where the key of a subject of a ledger is kept."""
+    return f"onrecord:vault:{ledger}:{subject}"
 
 
 class LedgerKeys:

@@ -44,6 +44,8 @@ _OLDEST = (7, 2)
 _OLDEST_VALKEY = (8, 0)
 _POOL_SECONDS = 5
 _CONNECT_SECONDS = 2
+_REWRITE_SECONDS = 10
+_REWRITE_POLL = 0.05
 _UNBOUNDED = 2**31
 
 
@@ -279,6 +281,34 @@ def meaning(error: ResponseError) -> StoreFull | StoreUnavailable | None:
     if isinstance(error, ReadOnlyError | ClusterDownError) or code in _NO_WRITES:
         return StoreUnavailable(f"the store takes no writes: {error}")
     return None
+
+
+async def rewrite_logs(store: Store) -> list[str]:
+    """Let every server begin to write its log anew, so that its files forget what was deleted or overwritten.
+
+    Returns why servers did not begin: their logs forget when they are next written anew. Replicas, and copies of the
+    files, are not reached from here.
+    """
+    why_not = []
+    for server in servers(store):
+        try:
+            async with asyncio.timeout(_REWRITE_SECONDS):
+                while not await _began_rewrite(store, server):  # noqa: ASYNC110 - a server tells nobody that it is done
+                    await asyncio.sleep(_REWRITE_POLL)
+        except (*UNREACHABLE, RedisError) as error:
+            why_not.append(str(error) or "a rewrite that was under way did not end")
+    return why_not
+
+
+async def _began_rewrite(store: Store, server: dict[str, Any]) -> bool:
+    """Tell a server to write its log anew; a rewrite under way began too early to count."""
+    try:
+        await store.bgrewriteaof(**server)
+    except ResponseError as error:
+        if "already in progress" in str(error):
+            return False
+        raise
+    return True
 
 
 async def check(store: Store, *, allow_lossy: bool = False) -> str:

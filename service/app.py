@@ -13,6 +13,7 @@ from events.ledger import Ledger
 from service.api import (
     amending,
     claims,
+    erasures,
     explanations,
     feed,
     operate,
@@ -27,7 +28,9 @@ from service.api.description import described
 from service.api.http import problems
 from service.api.http.door import Door
 from service.api.http.served import Running, Served
+from service.auth import vault
 from service.auth.keys import Keys
+from service.auth.vault import Vault
 from service.projections.queries import Queries
 from service.settings import Settings
 from service.verification.commands import Recorder
@@ -45,11 +48,16 @@ async def open_served(store: events.store.Store, ledger_name: str) -> Served:
     return Served(ledger, recorder, queries)
 
 
+async def open_vault(store: events.store.Store, settings: Settings) -> Vault:
+    """Open the vault of the ledger that the settings name, and make its secret key if it is the first to do so."""
+    return await vault.opened(store, settings.ledger, settings.secret_key, settings.secret_key_path)
+
+
 def create_app(settings: Settings) -> Litestar:
     """Return the API over the store and the ledger that the settings name.
 
-    At start it raises ``StoreUnusable`` or ``StoreUnavailable`` when it should not run on that store; at the end it
-    waits for the appends under way.
+    At start it raises ``StoreUnusable`` or ``StoreUnavailable`` when it should not run on that store, or not with
+    that secret key; at the end it waits for the appends under way.
     """
     running = Running()
 
@@ -60,6 +68,7 @@ def create_app(settings: Settings) -> Litestar:
             await events.store.check(store, allow_lossy=settings.allow_lossy_store)
             running.served = await open_served(store, settings.ledger)
             running.keys = Keys(store)
+            running.vault = await open_vault(store, settings)
             yield
             await running.served.recorder.drain()
             await running.served.ledger.drain()
@@ -70,6 +79,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[
             *stories.ROUTES,
             *sources.ROUTES,
+            *erasures.ROUTES,
             *claims.ROUTES,
             *recording.ROUTES,
             *amending.ROUTES,

@@ -93,24 +93,36 @@ class Client:
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
             raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
 
+    async def erase(self, kind: str, subject: str, reason: str | None) -> bool:
+        """Have one of ``sources`` or ``persons`` erased; False if it was before."""
+        content = msgspec.json.encode({} if reason is None else {"reason": reason})
+        response = await self._request("POST", f"/v1/{kind}/{quote(subject, safe='')}/erasure", content)
+        if response.status == 409 and b"/problems/already-recorded" in response.content:  # noqa: PLR2004
+            return False
+        _checked(response)
+        return True
+
     async def _get(self, path: str) -> bytes:
-        return await self._ask("GET", path, self._headers)
+        return _checked(await self._request("GET", path))
 
     async def _post(self, path: str, content: bytes) -> bytes:
-        return await self._ask("POST", path, self._headers | {"Content-Type": "application/json"}, content)
+        return _checked(await self._request("POST", path, content))
 
-    async def _ask(
-        self, method: str, path: str, headers: dict[bytes | str, bytes | str], content: bytes | None = None
-    ) -> bytes:
+    async def _request(self, method: str, path: str, content: bytes | None = None) -> httpcore2.Response:
+        headers = self._headers if content is None else self._headers | {"Content-Type": "application/json"}
         try:
-            response = await self._pool.request(
+            return await self._pool.request(
                 method, self._url + path, headers=headers, content=content, extensions={"timeout": _TIMEOUTS}
             )
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
             raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
-        if response.status >= 300:  # noqa: PLR2004 - what is no success
-            raise _failure(response.status, response.content)
-        return response.content
+
+
+def _checked(response: httpcore2.Response) -> bytes:
+    """Return what a response says. Raises ``ApiFailure`` for a problem."""
+    if response.status >= 300:  # noqa: PLR2004 - what is no success
+        raise _failure(response.status, response.content)
+    return response.content
 
 
 class _Said(Struct):

@@ -20,7 +20,7 @@ from events.errors import StoreFull, StoreUnusable
 from events.ledger import Ledger
 from events.store import Store
 from service import embedded
-from service.app import create_app, open_served
+from service.app import create_app, open_served, open_vault
 from service.auth.keys import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
@@ -52,6 +52,7 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
             beside.append(store_here.supervising)
         async with checked_store(settings) as store:
             here = await open_served(store, settings.ledger)
+            await open_vault(store, settings)
             await _ensure_key(store, settings, replace=True)
             async with _working(settings) as worker:
                 if sample and (await here.ledger.head()).position <= 1:
@@ -69,6 +70,7 @@ async def run_api(settings: Settings) -> None:
     _log_as(settings)
     async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
+        await open_vault(store, settings)
         if not await _ensure_key(store, settings, replace=False):
             _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
     async with _exposing(settings) as metrics:

@@ -18,7 +18,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What can be set, each by ``ONRECORD_`` and its name in capitals."""
 
     home: str = ".onrecord"
-    """Where the bootstrap key and the embedded store keep their files."""
+    """Where the bootstrap key, the secret key and the embedded store keep their files."""
     store_url: Annotated[
         str,
         Meta(
@@ -41,6 +41,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many replicas of the store must have an event on disk too before it is acknowledged."""
     log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)$(?!\n)")] = "info"
     """The least level that is logged."""
+    secret_key: str = ""
+    """The key under which confidential values are kept: 32 bytes in hexadecimal or base64. Empty: `secret.key` in the
+    home, which the first start makes. Every API process of a ledger needs the same."""
     url: str = ""
     """Where `onrecord claims` and `onrecord events` find the API; empty: the host and port above."""
     key: str = ""
@@ -55,6 +58,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def bootstrap_key_path(self) -> Path:
         """Where the first API key is kept."""
         return self.home_path / "bootstrap.key"
+
+    @property
+    def secret_key_path(self) -> Path:
+        """Where the secret key is kept, unless it is set."""
+        return self.home_path / "secret.key"
 
     @property
     def api_url(self) -> str:

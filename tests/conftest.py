@@ -26,7 +26,7 @@ from events.ledger import Ledger
 from events.store import Store
 from service import embedded
 from service.app import create_app
-from service.auth.keys import new_key
+from service.auth.keys import EVERY, new_key
 from service.load import StoryFile, load, read_story
 from service.settings import Settings
 from service.verification.commands import Recorder
@@ -197,7 +197,7 @@ async def worker(ledger: Ledger, store_url: str) -> AsyncIterator[Worker]:
 @pytest.fixture
 async def api(ledger: Ledger, store: Store, settings: Settings, worker: Worker) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the API, with the bootstrap key, over a real socket."""
-    settings.bootstrap_key_path.write_text(await new_key(store, ledger.name))
+    settings.bootstrap_key_path.write_text(await new_key(store, ledger.name, scopes=EVERY))
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None, lifespan="on"))
     serving = asyncio.create_task(server.serve())
     while not server.started:

@@ -18,6 +18,7 @@ from events.records import (
 )
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.confidential import confided
 from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, Receipt, claim_of, on_claim, served
 from service.projections import folding
@@ -70,10 +71,12 @@ async def withdraw_statement(request: ApiRequest, statement_id: FromPath[str]) -
 )
 async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Answer:
     """Record that the desk found a piece of evidence authentic: how, and who did."""
-    found = await body(request, Authentication)
+    found, in_confidence = await confided(request, Authentication)
     claim_id = await claim_of(request, evidence_id)
     proposed = catalog.EvidenceAuthenticated(claim_id=claim_id, evidence_id=evidence_id, authentication=found)
-    return await on_claim(request, "authenticateEvidence", (evidence_id, found), [proposed], "evidence_id")
+    return await on_claim(
+        request, "authenticateEvidence", (evidence_id, found), [proposed], "evidence_id", said=in_confidence
+    )
 
 
 @post(
@@ -98,7 +101,7 @@ async def challenge_evidence(request: ApiRequest, evidence_id: FromPath[str]) ->
 )
 async def answer_inquiry(request: ApiRequest, inquiry_id: FromPath[str]) -> Answer:
     """Record that the source that was asked responded, with its statement if there is one."""
-    answered = await body(request, Answered)
+    answered, in_confidence = await confided(request, Answered, within="statement")
     claim_id = await claim_of(request, inquiry_id)
     statement_id = answered.statement_id
     proposed: list[Event] = []
@@ -111,7 +114,8 @@ async def answer_inquiry(request: ApiRequest, inquiry_id: FromPath[str]) -> Answ
         )
     response = Response(at=answered.at, statement_id=statement_id, note=answered.note)
     proposed.append(catalog.InquiryAnswered(claim_id=claim_id, inquiry_id=inquiry_id, response=response))
-    return await on_claim(request, "answerInquiry", (inquiry_id, answered), proposed, "claim_id")
+    content = (inquiry_id, answered)
+    return await on_claim(request, "answerInquiry", content, proposed, "claim_id", said=in_confidence)
 
 
 @post(

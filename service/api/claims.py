@@ -1,5 +1,6 @@
 """Claims: register, list, read, put in other words, merge, split."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -21,6 +22,7 @@ from events.records import Claim, ClaimChanges, Merge, Split, SplitPart, Stateme
 from events.words import Flag, LongText, Part, State
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.confidential import confided, confidentially
 from service.api.http.moments import horizon, position_in
 from service.api.http.problems import ApiError
 from service.api.http.served import (
@@ -29,16 +31,19 @@ from service.api.http.served import (
     caller,
     claim_of,
     document,
+    documents_page,
     listing,
     on_claim,
     page_size,
     raw_page,
     recorded,
     served,
+    unversioned,
 )
 from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
 from service.projections.catalog import CLAIMS, Membership, words_of
 from service.projections.documents import ClaimDocument, ClaimWithStatements
+from service.verification.commands import Outcome
 from service.verification.refusals import NotOnRecord, Refusal
 
 _WHERE = "/v1/claims"
@@ -73,15 +78,21 @@ class NewClaim(Claim, frozen=True):
 @post(_WHERE, operation_id="registerClaim", summary="Register a claim", opt={"body": NewClaim, "answer": Receipt})
 async def register_claim(request: ApiRequest) -> Answer:
     """Register one checkable proposition in your own words, with what was first said on it if you like."""
-    new = await body(request, NewClaim)
+    new, in_confidence = await confided(request, NewClaim, within="first_statement")
     claim = Claim(**{name: getattr(new, name) for name in Claim.__struct_fields__})
     claim_id = new_id("claim")
     proposed: list[Event] = [ClaimRegistered(claim_id=claim_id, claim=claim)]
     if said := new.first_statement:
         proposed.append(StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said))
     reads = [await claim_of(request, claim.about_statement_id)] if claim.about_statement_id else []
+    asks = caller(request, "registerClaim", new, in_confidence)
+    recorder = served(request).recorder
+
+    async def record(events: Sequence[Event]) -> Outcome:
+        return await recorder.on_claim(events, asks, reads=reads)
+
     try:
-        outcome = await served(request).recorder.on_claim(proposed, caller(request, "registerClaim", new), reads=reads)
+        outcome = await confidentially(request.auth.vault, recorder, asks, proposed, in_confidence, record)
     except Refusal as refusal:
         if refusal.proposal:
             refusal.pointer = f"/first_statement{refusal.pointer}"
@@ -129,7 +140,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     page = await claims_at_moment(served(request), story, moment, start, page_size(limit))
     kept = [each for each in page.items if _fits(each, stands, flag or [], tag, party, text)]
     next_after = None if page.next_after is None else str(ledger.cursor(page.next_after))
-    return raw_page(request, "items", [msgspec.json.encode(each) for each in kept], next_after)
+    return await documents_page(request, [msgspec.json.encode(each) for each in kept], next_after)
 
 
 def _fits(  # noqa: PLR0913 - one argument a filter
@@ -163,7 +174,7 @@ async def get_claim(
         return await document(request, CLAIMS, claim_id, listed="statements")
     if (found := await claim_at_moment(served(request), claim_id, moment)) is None:
         raise NotOnRecord(f"there was no claim {claim_id[:80]} then")
-    return Answer(msgspec.json.encode(found), headers={"Cache-Control": "private, no-cache"})
+    return await unversioned(request, msgspec.json.encode(found))
 
 
 @get(f"{_CLAIM}/history", operation_id="getClaimHistory", summary="Read a claim's events", opt={"events": True})

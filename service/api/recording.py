@@ -9,6 +9,7 @@ from events.identifiers import new_id
 from events.records import Absence, Assessment, Evidence, Inquiry, Statement
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.confidential import confided
 from service.api.http.served import ApiRequest, Receipt, on_claim
 
 _CLAIM = "/v1/claims/{claim_id:str}"
@@ -22,9 +23,9 @@ _CLAIM = "/v1/claims/{claim_id:str}"
 )
 async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record that a source took a stance on a claim."""
-    said = await body(request, Statement)
+    said, in_confidence = await confided(request, Statement)
     proposed = catalog.StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said)
-    return await on_claim(request, "recordStatement", (claim_id, said), [proposed], "statement_id")
+    return await on_claim(request, "recordStatement", (claim_id, said), [proposed], "statement_id", said=in_confidence)
 
 
 @post(
@@ -32,9 +33,9 @@ async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Answ
 )
 async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Add a thing that bears on a claim, unexamined."""
-    added = await body(request, Evidence)
+    added, in_confidence = await confided(request, Evidence)
     proposed = catalog.EvidenceAdded(claim_id=claim_id, evidence_id=new_id("evidence"), evidence=added)
-    return await on_claim(request, "addEvidence", (claim_id, added), [proposed], "evidence_id")
+    return await on_claim(request, "addEvidence", (claim_id, added), [proposed], "evidence_id", said=in_confidence)
 
 
 @post(
@@ -58,9 +59,9 @@ async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
 )
 async def send_inquiry(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record that a source was asked to respond, and by when. If it does not, that is recorded as no response."""
-    asked = await body(request, Inquiry)
+    asked, in_confidence = await confided(request, Inquiry)
     proposed = catalog.InquirySent(claim_id=claim_id, inquiry_id=new_id("inquiry"), inquiry=asked)
-    return await on_claim(request, "sendInquiry", (claim_id, asked), [proposed], "inquiry_id")
+    return await on_claim(request, "sendInquiry", (claim_id, asked), [proposed], "inquiry_id", said=in_confidence)
 
 
 @post(
@@ -71,9 +72,9 @@ async def send_inquiry(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
 )
 async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record the desk's own judgement of a claim, by a named person, with a rationale. The latest stands."""
-    made = await body(request, Assessment)
+    made, in_confidence = await confided(request, Assessment)
     proposed: Event = catalog.AssessmentMade(claim_id=claim_id, assessment_id=new_id("assessment"), assessment=made)
-    return await on_claim(request, "makeAssessment", (claim_id, made), [proposed], "assessment_id")
+    return await on_claim(request, "makeAssessment", (claim_id, made), [proposed], "assessment_id", said=in_confidence)
 
 
 ROUTES = (record_statement, add_evidence, note_absence, send_inquiry, make_assessment)

@@ -5,7 +5,7 @@ history has them all. A claim's statements, which can be many, are a list beside
 statement costs the same however many there are.
 """
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from events.records import (
     Absence,
@@ -161,6 +161,8 @@ class SourceDocument(Struct, frozen=True):
     registered: str
     source: Source
     grades: tuple[GradeItem, ...] = ()
+    erased: str | UnsetType = UNSET
+    """When its key was deleted, so that nobody can read any more what was said in confidence about it."""
 
 
 class ClaimDocument(Struct, frozen=True):

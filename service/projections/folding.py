@@ -70,6 +70,8 @@ def source(document: SourceDocument | None, it: Happened) -> SourceDocument:
                     now = structs.replace(now, reliability=grade.reliability)
                 grades = _listed(document.grades, GradeItem(it.position, at, grade))
                 return structs.replace(document, version=version, source=now, grades=grades)
+            case catalog.SubjectErased():
+                return structs.replace(document, version=version, erased=at)
     raise TypeError(f"{it.event.TYPE} does not follow in a source's stream")
 
 

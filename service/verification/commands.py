@@ -145,6 +145,30 @@ class Recorder:
 
         return await self._on_one(once, REFERENCE, caller, new=False)
 
+    async def erase(
+        self, proposed: catalog.SubjectErased, caller: Caller, delete: Callable[[str], Awaitable[None]]
+    ) -> Outcome:
+        """Have the key of a subject deleted, and record that it was.
+
+        The key goes first, so that the record never says more than is so: whoever finds no record of it does it again.
+        Raises ``AlreadyRecorded`` if it is on record, when the key was deleted all the same; ``NotOnRecord`` and
+        ``VersionMismatch`` before anything is done; or an error of the ledger or of ``delete``.
+        """
+        subject = proposed.subject_id
+
+        async def once() -> Outcome:
+            its: list[Event] = []
+            while entries := await self._ledger.history(subject, after=len(its)):
+                its += [entry.event for entry in entries]
+            if not its and subject.startswith("source_"):
+                raise NotOnRecord(f"there is no source {subject[:80]}")
+            _expect(caller, len(its))
+            await delete(subject)
+            events = decide.on_erasure(proposed, its)
+            return await self._append(events, {subject: len(its)}, caller, None)
+
+        return await self._on_one(once, subject, caller, new=False)
+
     async def on_claim(self, proposed: Sequence[Event], caller: Caller, *, reads: Iterable[str] = ()) -> Outcome:
         """Record events on claims, and the new state of every claim for which it differs.
 
@@ -287,7 +311,7 @@ class Recorder:
                 story_id = decision.facts[_claims_of(proposal.events)[0]].claim.story_id
                 outcome = await self._append(decision.events, conditions, proposal.caller, story_id)
             except Refusal:
-                if earlier := await self._recall(proposal.caller):
+                if earlier := await self.recall(proposal.caller):
                     return earlier
                 if attempt or not await self._reference_moved():
                     raise
@@ -372,7 +396,7 @@ class Recorder:
             try:
                 return await once()
             except Refusal:
-                if earlier := await self._recall(caller):
+                if earlier := await self.recall(caller):
                     return earlier
                 if attempt or not await self._reference_moved():
                     raise
@@ -411,7 +435,7 @@ class Recorder:
         made = sum(stream in streams_of(event) for event in events)
         return Outcome(recorded, appended.recordedtime, conditions.get(stream, 0) + made, repeated=False)
 
-    async def _recall(self, caller: Caller) -> Outcome | None:
+    async def recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
         earlier = await self._ledger.recall(caller.command_id, caller.command_hash)
         return await self._rebuilt(earlier) if earlier else None

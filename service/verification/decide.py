@@ -185,6 +185,13 @@ def on_source(proposed: Event, sources: Sources) -> tuple[Event, ...]:
     return (proposed,)
 
 
+def on_erasure(proposed: catalog.SubjectErased, earlier: Iterable[Event]) -> tuple[Event, ...]:
+    """Decide on recording that a subject was erased. Raises ``AlreadyRecorded``."""
+    if any(isinstance(event, catalog.SubjectErased) for event in earlier):
+        raise AlreadyRecorded(f"{proposed.subject_id} was erased, and that is on record")
+    return (proposed,)
+
+
 def on_policy(proposed: catalog.PolicyActivated, earlier: Sequence[Policy]) -> tuple[Event, ...]:
     """Decide on a policy that is to be in force. Raises ``AlreadyRecorded`` or ``RuleBroken``."""
     policy = proposed.policy

@@ -47,6 +47,8 @@ def fold_source(known: tuple[SourceFacts, ...], it: Happened) -> tuple[SourceFac
         case catalog.SourceGraded(grade=grade):
             kept = {topic: letter for topic, letter in known[-1].topics.items() if topic != grade.topic}
             source, topics = known[-1].source, kept | {str(grade.topic): grade.reliability}
+        case catalog.SubjectErased():
+            source, topics = structs.replace(known[-1].source, sealed=None), known[-1].topics
         case _:
             return known
     return (*known, SourceFacts(it.position, it.recorded_at, source, topics))

@@ -11,12 +11,15 @@ from msgspec import Struct
 from uuid_utils import uuid7
 
 from events.catalog import Event
+from events.confidential import Confidential
 from events.envelope import subject_of
 from events.ledger import Ledger
 from service.api.http import preconditions
 from service.api.http.answer import Answer
+from service.api.http.confidential import confidentially, has_sealed, shown
 from service.api.http.problems import ApiError
-from service.auth.keys import Key, Keys
+from service.auth.keys import READ_CONFIDENTIAL, Key, Keys
+from service.auth.vault import Vault
 from service.projections.catalog import CHANGED, CLAIMS, PARTS, Membership, Projection
 from service.projections.documents import PartDocument
 from service.projections.queries import Queries
@@ -26,6 +29,8 @@ from service.verification.refusals import NotOnRecord
 READ_AFTER = "Onrecord-After"
 """Every write answers with this header; a read that carries it sees that write."""
 _LARGEST_KEY = 255
+_CACHE_CONTROL = {False: "private, no-cache", True: "no-store"}
+"""By whether anything confidential was opened for the answer."""
 _LARGEST_PAGE = 200
 
 
@@ -42,13 +47,20 @@ class Visit(Struct, frozen=True):
 
     key: Key
     served: Served
+    vault: Vault
+
+    @property
+    def opens(self) -> Vault | None:
+        """What opens confidential values for this caller, if the key has the scope for it."""
+        return self.vault if READ_CONFIDENTIAL in self.key.scopes else None
 
 
 class Running:
-    """What the application has while it runs: the ledger it serves, and the keys it knows."""
+    """What the application has while it runs: the ledger it serves, its vault, and the keys it knows."""
 
     served: Served
     keys: Keys
+    vault: Vault
 
 
 ApiRequest: TypeAlias = Request[Any, Visit, Any]
@@ -79,7 +91,8 @@ def served(request: ApiRequest) -> Served:
 def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     """Return who asks, with a command id from the ``Idempotency-Key`` and a hash of what is asked.
 
-    Without that header the request is its own command, and sending it again records again.
+    Without that header the request is its own command, and sending it again records again. The hash is on record, so
+    that of something said in confidence is keyed.
     """
     given = request.headers.get("idempotency-key")
     key_id = request.auth.key.id
@@ -89,9 +102,11 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
         command_id = hashlib.sha256(f"{key_id}\0{given}".encode()).hexdigest()[:32]
     else:
         raise ApiError("bad-request", f"an Idempotency-Key has 1 to {_LARGEST_KEY} characters, not {len(given)}")
-    said = msgspec.json.encode((operation, *content))
+    said = msgspec.json.encode((operation, *(part for part in content if part is not None)))
+    in_confidence = any(isinstance(part, Confidential) for part in content)
+    hashed = request.auth.vault.command_hash(said) if in_confidence else hashlib.sha256(said).hexdigest()
     expected = preconditions.expected_versions(request, served(request).ledger)
-    return Caller(key_id, command_id, hashlib.sha256(said).hexdigest(), expected)
+    return Caller(key_id, command_id, hashed, expected)
 
 
 async def on_claim(  # noqa: PLR0913 - what every recording on a claim has
@@ -101,10 +116,15 @@ async def on_claim(  # noqa: PLR0913 - what every recording on a claim has
     proposed: Sequence[Event],
     thing: str,
     *,
+    said: Confidential | None = None,
     status: int = 201,
 ) -> Answer:
-    """Record events on a claim, and answer with the receipt, which is about the last of them."""
-    outcome = await served(request).recorder.on_claim(proposed, caller(request, operation, *content))
+    """Record events on a claim, with what is said in confidence, and answer with the receipt about the last of them."""
+    asks = caller(request, operation, *content, said)
+    recorder = served(request).recorder
+    outcome = await confidentially(
+        request.auth.vault, recorder, asks, proposed, said, lambda events: recorder.on_claim(events, asks)
+    )
     about = len(proposed) - 1
     return recorded(request, outcome, thing, CLAIMS, "/v1/claims", about=about, status=status)
 
@@ -158,17 +178,37 @@ def recorded(  # noqa: PLR0913 - what every receipt has
 
 
 async def document(request: ApiRequest, projection: Projection, document_id: str, *, listed: str = "") -> Answer:
-    """Answer with a document as it is stored, or 304 if the caller has it. Raises ``not-found`` (404)."""
+    """Answer with a document as the caller may see it, or 304 if the caller has it. Raises ``not-found`` (404).
+
+    What was opened is not to be kept, and never 304: it can be erased without any change of the document.
+    """
     here = served(request)
     await wait_for_writes(request, projection)
     found = await here.queries.document(projection, document_id, listed=listed)
     if found is None:
         raise ApiError("not-found", f"there is no {document_id[:80]}")
     tag = preconditions.etag(here.ledger, found.version, found.generation)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if preconditions.not_modified(request, tag):
+    opened = request.auth.opens is not None and has_sealed(found.raw)
+    headers = {"ETag": tag, "Cache-Control": _CACHE_CONTROL[opened]}
+    if not opened and preconditions.not_modified(request, tag):
         return Answer(b"", status=304, headers=headers)
-    return Answer(found.raw, headers=headers)
+    (content,) = await shown(request.auth.opens, [found.raw])
+    return Answer(content, headers=headers)
+
+
+async def unversioned(request: ApiRequest, document: bytes) -> Answer:
+    """Answer with a document that is stored nowhere as the caller may see it."""
+    opened = request.auth.opens is not None and has_sealed(document)
+    (content,) = await shown(request.auth.opens, [document])
+    return Answer(content, headers={"Cache-Control": _CACHE_CONTROL[opened]})
+
+
+async def documents_page(
+    request: ApiRequest, documents: Sequence[bytes], next_after: str | None, member: str = "items"
+) -> Answer:
+    """Answer with a page of documents as the caller may see them."""
+    opened = request.auth.opens is not None and any(map(has_sealed, documents))
+    return raw_page(request, member, await shown(request.auth.opens, documents), next_after, opened=opened)
 
 
 async def listing(  # noqa: PLR0913 - what every list has
@@ -192,14 +232,16 @@ async def listing(  # noqa: PLR0913 - what every list has
     else:
         page = await here.queries.page(projection, filters, after=start, limit=limit)
     next_after = None if page.next_after is None else str(here.ledger.cursor(page.next_after))
-    return raw_page(request, "items", page.items, next_after)
+    return await documents_page(request, page.items, next_after)
 
 
-def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None) -> Answer:
+def raw_page(
+    request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None, *, opened: bool = False
+) -> Answer:
     """Answer with stored bytes in one member, and ``next_after`` beside them, also as a Link (RFC 8288)."""
     following = b"null" if next_after is None else f'"{next_after}"'.encode()
     content = b'{"%s":[%s],"next_after":%s}' % (member.encode(), b",".join(items), following)
-    headers = {"Cache-Control": "private, no-cache"}
+    headers = {"Cache-Control": _CACHE_CONTROL[opened]}
     if next_after is not None:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         query = urlencode([*kept, ("after", next_after)])
