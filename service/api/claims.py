@@ -1,11 +1,12 @@
 """Claims: register, list, read, put in other words, merge, split."""
 
+import hashlib
 from typing import Annotated
 
 import msgspec
 from litestar import get, patch, post
 from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import Meta, structs
+from msgspec import Meta, Struct, structs
 
 from events.catalog import (
     ClaimMerged,
@@ -19,6 +20,7 @@ from events.catalog import (
 from events.identifiers import ClaimId, StatementId, new_id
 from events.records import Claim, ClaimChanges, Merge, Split, SplitPart, Statement, Unmerge
 from events.words import Flag, LongText, Part, State
+from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.moments import horizon, position_in
@@ -28,17 +30,18 @@ from service.api.http.served import (
     Receipt,
     caller,
     claim_of,
-    document,
+    fresh,
     listing,
     on_claim,
     page_size,
     raw_page,
     recorded,
     served,
+    wait_for_writes,
 )
 from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
 from service.projections.catalog import CLAIMS, Membership, words_of
-from service.projections.documents import ClaimDocument, ClaimWithStatements
+from service.projections.documents import ClaimDocument, ClaimWithStatements, PartOfClaim, Standing
 from service.verification.refusals import NotOnRecord, Refusal
 
 _WHERE = "/v1/claims"
@@ -160,10 +163,37 @@ async def get_claim(
     """
     moment = await horizon(served(request).ledger, as_of, said_by)
     if moment is None:
-        return await document(request, CLAIMS, claim_id, listed="statements")
+        return await _as_it_is(request, claim_id)
     if (found := await claim_at_moment(served(request), claim_id, moment)) is None:
         raise NotOnRecord(f"there was no claim {claim_id[:80]} then")
     return Answer(msgspec.json.encode(found), headers={"Cache-Control": "private, no-cache"})
+
+
+async def _as_it_is(request: ApiRequest, claim_id: str) -> Answer:
+    """Answer with a claim, its statements, and where its parts stand, which its ETag covers too."""
+    here = served(request)
+    await wait_for_writes(request, CLAIMS)
+    found = await here.queries.document(CLAIMS, claim_id, listed="statements", related=("parent", claim_id))
+    if found is None:
+        raise ApiError("not-found", f"there is no {claim_id[:80]}")
+    parts = msgspec.json.encode([_part(msgspec.json.decode(each, type=_PartSeen)) for each in found.related])
+    etag = preconditions.etag(here.ledger, found.version, found.generation)
+    if found.related:
+        etag = f'{etag[:-1]}.{hashlib.sha256(parts).hexdigest()[:12]}"'
+    return fresh(request, b'%s,"parts":%s}' % (found.raw[:-1], parts), etag)
+
+
+class _PartSeen(Struct):
+    id: str
+    claim: Claim
+    standing: Standing | None = None
+
+
+def _part(seen: _PartSeen) -> PartOfClaim:
+    standing = seen.standing
+    return PartOfClaim(
+        seen.id, seen.claim.text, standing.state if standing else None, standing.flags if standing else ()
+    )
 
 
 @get(f"{_CLAIM}/history", operation_id="getClaimHistory", summary="Read a claim's events", opt={"events": True})

@@ -61,5 +61,8 @@ class Context:
     def at(self, horizon: Horizon = NOW) -> Scene:
         """Return the surroundings as they were at a moment."""
         figures = [term.figure(horizon) for term in self._terms]
-        whole = () if None in figures else tuple(figure for figure in figures if figure is not None)
-        return Scene(known(self._story, horizon).story, self._sources.at(horizon), whole)
+        story, sources = known(self._story, horizon).story, self._sources.at(horizon)
+        if not figures or None in figures:
+            return Scene(story, sources)
+        summands = tuple(figure for figure in figures if figure is not None)
+        return Scene(story, sources, summands, tuple(term.facts.claim_id for term in self._terms))

@@ -150,25 +150,29 @@ def recorded(  # noqa: PLR0913 - what every receipt has
     )
     fragment = "" if receipt.id == subject_of(first.event) else f"#{receipt.id}"
     headers = {
-        "Location": f"{location}/{subject_of(first.event)}{fragment}",
+        "Location": f"{location}/{subject_of(first.event)}{fragment}" if thing else location,
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
     return Answer(body=msgspec.json.encode(receipt), status=status, headers=headers)
 
 
-async def document(request: ApiRequest, projection: Projection, document_id: str, *, listed: str = "") -> Answer:
+async def document(request: ApiRequest, projection: Projection, document_id: str) -> Answer:
     """Answer with a document as it is stored, or 304 if the caller has it. Raises ``not-found`` (404)."""
     here = served(request)
     await wait_for_writes(request, projection)
-    found = await here.queries.document(projection, document_id, listed=listed)
+    found = await here.queries.document(projection, document_id)
     if found is None:
         raise ApiError("not-found", f"there is no {document_id[:80]}")
-    tag = preconditions.etag(here.ledger, found.version, found.generation)
+    return fresh(request, found.raw, preconditions.etag(here.ledger, found.version, found.generation))
+
+
+def fresh(request: ApiRequest, content: bytes, tag: str) -> Answer:
+    """Answer with a document under its ETag, or 304 if the caller has that version."""
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if preconditions.not_modified(request, tag):
         return Answer(b"", status=304, headers=headers)
-    return Answer(found.raw, headers=headers)
+    return Answer(content, headers=headers)
 
 
 async def listing(  # noqa: PLR0913 - what every list has
