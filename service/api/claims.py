@@ -114,7 +114,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     Filters narrow the list together; `flag` may be given several times; `text` finds whole words of the claim. A page
     may be short and still have a `next_after`: only a page without one is the last. With `changed_since` (a cursor or
     a position) the order is that of their last events: a claim that changes meanwhile can come again. With `story`,
-    `as_of` and `said_by` list the claims of another moment.
+    `as_of` and `said_by` list the claims of another moment; `source` and `changed_since` are of the present one only.
     """
     filters: list[Membership] = [("flag", each.value) for each in flag or ()]
     filters += [("word", word) for word in sorted(words_of(text or ""))]
@@ -128,15 +128,23 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
         return await listing(request, CLAIMS, filters, after, page_size(limit), changed_since=since)
     if story is None:
         raise ApiError("bad-request", "as_of and said_by list the claims of one story: give story too")
+    if source is not None or changed_since is not None:
+        raise ApiError("bad-request", "source and changed_since list the claims of now: leave as_of and said_by out")
     start = ledger.position_of(after) if after is not None else 0
     page = await claims_at_moment(served(request), story, moment, start, page_size(limit))
-    kept = [each for each in page.items if _fits(each, stands, flag or [], tag, party, text)]
+    kept = [each for each in page.items if _fits(each, stands, flag or [], tag, party, text, parent)]
     next_after = None if page.next_after is None else str(ledger.cursor(page.next_after))
     return raw_page(request, "items", [msgspec.json.encode(each) for each in kept], next_after)
 
 
 def _fits(  # noqa: PLR0913 - one argument a filter
-    each: ClaimAtMoment, stands: State | None, flags: list[Flag], tag: str | None, party: str | None, text: str | None
+    each: ClaimAtMoment,
+    stands: State | None,
+    flags: list[Flag],
+    tag: str | None,
+    party: str | None,
+    text: str | None,
+    parent: str | None,
 ) -> bool:
     """Whether a claim of another moment is among those that the filters leave."""
     standing, claim = each.standing, each.claim
@@ -146,6 +154,7 @@ def _fits(  # noqa: PLR0913 - one argument a filter
         and (tag is None or tag in claim.tags)
         and (party is None or party in (*(claim.serves or ()), *(claim.harms or ())))
         and words_of(text or "") <= words_of(claim.text)
+        and (parent is None or parent in (claim.parent_id, *each.part_of))
     )
 
 

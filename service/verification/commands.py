@@ -316,8 +316,8 @@ class Recorder:
         new = {event.claim_id: event.claim for event in proposed if isinstance(event, catalog.ClaimRegistered)}
         facts: dict[str, Facts] = {}
         conditions = dict.fromkeys(_texts(proposed, catalog.PublicationRecorded), 0)
-        for text in _texts(proposed, catalog.PublicationCorrected):
-            conditions[text] = await self._ledger.version(text)
+        corrected = _texts(proposed, catalog.PublicationCorrected)
+        conditions |= {text: await self._ledger.version(text) for text in corrected}
         waiting = [*claim_ids, *reads, *(each for claim in new.values() for each in _claims_named(claim))]
         waiting += [each for event in proposed for each in _claims_named_by(event)]
         while waiting:
