@@ -23,7 +23,7 @@ from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, Receipt, claim_of, on_claim, served
 from service.projections import folding
 from service.projections.catalog import CLAIMS
-from service.verification.refusals import NotOnRecord, RuleBroken
+from service.verification.refusals import NotOnRecord, Refusal, RuleBroken
 
 _STATEMENT = "/v1/statements/{statement_id:str}"
 _EVIDENCE = "/v1/evidence/{evidence_id:str}"
@@ -115,7 +115,12 @@ async def answer_inquiry(request: ApiRequest, inquiry_id: FromPath[str]) -> Answ
     response = Response(at=answered.at, statement_id=statement_id, note=answered.note)
     proposed.append(catalog.InquiryAnswered(claim_id=claim_id, inquiry_id=inquiry_id, response=response))
     content = (inquiry_id, answered)
-    return await on_claim(request, "answerInquiry", content, proposed, "claim_id", said=in_confidence)
+    try:
+        return await on_claim(request, "answerInquiry", content, proposed, "inquiry_id", said=in_confidence)
+    except Refusal as refusal:
+        if answered.statement is not None and refusal.proposal == 0:
+            refusal.pointer = f"/statement{refusal.pointer}"
+        raise
 
 
 @post(

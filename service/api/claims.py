@@ -1,12 +1,13 @@
 """Claims: register, list, read, put in other words, merge, split."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 from litestar import get, patch, post
 from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import Meta, structs
+from msgspec import Meta, Struct, structs
 
 from events.catalog import (
     ClaimMerged,
@@ -20,6 +21,7 @@ from events.catalog import (
 from events.identifiers import ClaimId, StatementId, new_id
 from events.records import Claim, ClaimChanges, Merge, Split, SplitPart, Statement, Unmerge
 from events.words import Flag, LongText, Part, State
+from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided, confidentially
@@ -30,8 +32,8 @@ from service.api.http.served import (
     Receipt,
     caller,
     claim_of,
-    document,
     documents_page,
+    fresh,
     listing,
     on_claim,
     page_size,
@@ -39,10 +41,11 @@ from service.api.http.served import (
     recorded,
     served,
     unversioned,
+    wait_for_writes,
 )
 from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
 from service.projections.catalog import CLAIMS, Membership, words_of
-from service.projections.documents import ClaimDocument, ClaimWithStatements
+from service.projections.documents import ClaimDocument, ClaimWithStatements, PartOfClaim, Standing
 from service.verification.commands import Outcome
 from service.verification.refusals import NotOnRecord, Refusal
 
@@ -122,7 +125,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     Filters narrow the list together; `flag` may be given several times; `text` finds whole words of the claim. A page
     may be short and still have a `next_after`: only a page without one is the last. With `changed_since` (a cursor or
     a position) the order is that of their last events: a claim that changes meanwhile can come again. With `story`,
-    `as_of` and `said_by` list the claims of another moment.
+    `as_of` and `said_by` list the claims of another moment; `source` and `changed_since` are of the present one only.
     """
     filters: list[Membership] = [("flag", each.value) for each in flag or ()]
     filters += [("word", word) for word in sorted(words_of(text or ""))]
@@ -136,15 +139,23 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
         return await listing(request, CLAIMS, filters, after, page_size(limit), changed_since=since)
     if story is None:
         raise ApiError("bad-request", "as_of and said_by list the claims of one story: give story too")
+    if source is not None or changed_since is not None:
+        raise ApiError("bad-request", "source and changed_since list the claims of now: leave as_of and said_by out")
     start = ledger.position_of(after) if after is not None else 0
     page = await claims_at_moment(served(request), story, moment, start, page_size(limit))
-    kept = [each for each in page.items if _fits(each, stands, flag or [], tag, party, text)]
+    kept = [each for each in page.items if _fits(each, stands, flag or [], tag, party, text, parent)]
     next_after = None if page.next_after is None else str(ledger.cursor(page.next_after))
     return await documents_page(request, [msgspec.json.encode(each) for each in kept], next_after)
 
 
 def _fits(  # noqa: PLR0913 - one argument a filter
-    each: ClaimAtMoment, stands: State | None, flags: list[Flag], tag: str | None, party: str | None, text: str | None
+    each: ClaimAtMoment,
+    stands: State | None,
+    flags: list[Flag],
+    tag: str | None,
+    party: str | None,
+    text: str | None,
+    parent: str | None,
 ) -> bool:
     """Whether a claim of another moment is among those that the filters leave."""
     standing, claim = each.standing, each.claim
@@ -154,6 +165,7 @@ def _fits(  # noqa: PLR0913 - one argument a filter
         and (tag is None or tag in claim.tags)
         and (party is None or party in (*(claim.serves or ()), *(claim.harms or ())))
         and words_of(text or "") <= words_of(claim.text)
+        and (parent is None or parent in (claim.parent_id, *each.part_of))
     )
 
 
@@ -171,10 +183,37 @@ async def get_claim(
     """
     moment = await horizon(served(request).ledger, as_of, said_by)
     if moment is None:
-        return await document(request, CLAIMS, claim_id, listed="statements")
+        return await _as_it_is(request, claim_id)
     if (found := await claim_at_moment(served(request), claim_id, moment)) is None:
         raise NotOnRecord(f"there was no claim {claim_id[:80]} then")
     return await unversioned(request, msgspec.json.encode(found))
+
+
+async def _as_it_is(request: ApiRequest, claim_id: str) -> Answer:
+    """Answer with a claim, its statements, and where its parts stand, which its ETag covers too."""
+    here = served(request)
+    await wait_for_writes(request, CLAIMS)
+    found = await here.queries.document(CLAIMS, claim_id, listed="statements", related=("parent", claim_id))
+    if found is None:
+        raise ApiError("not-found", f"there is no {claim_id[:80]}")
+    parts = msgspec.json.encode([_part(msgspec.json.decode(each, type=_PartSeen)) for each in found.related])
+    etag = preconditions.etag(here.ledger, found.version, found.generation)
+    if found.related:
+        etag = f'{etag[:-1]}.{hashlib.sha256(parts).hexdigest()[:12]}"'
+    return await fresh(request, b'%s,"parts":%s}' % (found.raw[:-1], parts), etag)
+
+
+class _PartSeen(Struct):
+    id: str
+    claim: Claim
+    standing: Standing | None = None
+
+
+def _part(seen: _PartSeen) -> PartOfClaim:
+    standing = seen.standing
+    return PartOfClaim(
+        seen.id, seen.claim.text, standing.state if standing else None, standing.flags if standing else ()
+    )
 
 
 @get(f"{_CLAIM}/history", operation_id="getClaimHistory", summary="Read a claim's events", opt={"events": True})

@@ -84,11 +84,13 @@ async def explain_claim(
     chosen = _policy(policy, edition) or edition.policy_at(moment or NOW)
     world = msgspec.structs.replace(world, policy=chosen)
     facts = world.facts[claim_id]
-    document = await claim_at(here.ledger, claim_id, Horizon(moment.position if moment else NOW.position))
-    if facts.merged_into:
-        merged = Membership(facts.merged_into, facts.merges[-1].inverted)
+    document = await claim_at(here.ledger, claim_id, moment or NOW)
+    if document and document.merged_into:
+        merged = document.merged_into
         content = Explanation(claim_id, name_of(chosen), ENGINE, None, (), None, None, (), (), (), merged)
         return _answer(content)
+    if moment and moment.said_by is not None:
+        document = await claim_at(here.ledger, claim_id, Horizon(moment.position))
     dossier = Dossier(facts, world.facts)
     verdict = evaluate(dossier, world.context(facts.claim), chosen, moment or NOW)
     reasons = sentences(verdict)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from litestar import get, patch, post
 from litestar.params import FromPath, FromQuery
 
@@ -10,9 +11,12 @@ from events.identifiers import new_id
 from events.records import Closing, Story, StoryChanges
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.moments import horizon
 from service.api.http.served import ApiRequest, Receipt, caller, document, listing, page_size, recorded, served
 from service.projections.catalog import STORIES
 from service.projections.documents import StoryDocument
+from service.projections.past import story_at
+from service.verification.refusals import NotOnRecord
 
 _WHERE = "/v1/stories"
 
@@ -32,9 +36,24 @@ async def list_stories(request: ApiRequest, after: FromQuery[str | None] = None,
 
 
 @get(f"{_WHERE}/{{story_id:str}}", operation_id="getStory", summary="Read a story", opt={"answer": StoryDocument})
-async def get_story(request: ApiRequest, story_id: FromPath[str]) -> Answer:
-    """Read a story. Its claims are listed by `/v1/claims?story=`."""
-    return await document(request, STORIES, story_id)
+async def get_story(
+    request: ApiRequest,
+    story_id: FromPath[str],
+    as_of: FromQuery[str | None] = None,
+    said_by: FromQuery[str | None] = None,
+) -> Answer:
+    """Read a story. Its claims are listed by `/v1/claims?story=`.
+
+    `as_of` (a position, a cursor or a time) reads it as it was recorded by then, `said_by` (a time) likewise.
+    """
+    ledger = served(request).ledger
+    moment = await horizon(ledger, as_of, said_by)
+    if moment is None:
+        return await document(request, STORIES, story_id)
+    found = await story_at(ledger, story_id, moment) if story_id.startswith("story_") else None
+    if found is None:
+        raise NotOnRecord(f"there was no story {story_id[:80]} then")
+    return Answer(msgspec.json.encode(found), headers={"Cache-Control": "private, no-cache"})
 
 
 @patch(

@@ -107,8 +107,7 @@ def _memberships(document: ClaimDocument | None) -> set[Membership]:
     found.update(("party", party) for party in (*(claim.serves or ()), *(claim.harms or ())))
     found.update(("word", word) for word in words_of(claim.text))
     found.update(("sum", term.claim_id) for term in claim.sum_of)
-    if claim.parent_id:
-        found.add(("parent", claim.parent_id))
+    found.update(("parent", whole) for whole in (claim.parent_id, *document.part_of) if whole)
     if claim.about_statement_id:
         found.add(("about", claim.about_statement_id))
     if document.standing:

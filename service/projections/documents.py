@@ -166,7 +166,10 @@ class SourceDocument(Struct, frozen=True):
 
 
 class ClaimDocument(Struct, frozen=True):
-    """A claim, as lists show it: where it stands and why, with its evidence and assessments."""
+    """A claim, as lists show it: where it stands and why, with its evidence and assessments.
+
+    ``part_of`` names the claims of whose statements some are read in this one, by a split.
+    """
 
     id: str
     version: int
@@ -183,14 +186,28 @@ class ClaimDocument(Struct, frozen=True):
     amendments: tuple[Amendment, ...] = ()
     merged_into: Membership | None = None
     members: tuple[Membership, ...] = ()
+    part_of: tuple[str, ...] = ()
     publications: tuple[UsedIn, ...] = ()
     history: str = ""
 
 
+class PartOfClaim(Struct, frozen=True):
+    """A claim that is a part of another one, and where it stands now; a merged one has no state."""
+
+    id: str
+    text: str
+    state: State | None
+    flags: tuple[Flag, ...]
+
+
 class ClaimWithStatements(ClaimDocument, frozen=True):
-    """A claim with the newest fifty of its statements; ``history`` has them all."""
+    """A claim with the newest fifty of its statements; ``history`` has them all.
+
+    ``parts`` are the first fifty of its parts as they are now; ``/v1/claims?parent=`` lists them all.
+    """
 
     statements: tuple[StatementItem, ...] = ()
+    parts: tuple[PartOfClaim, ...] = ()
 
 
 class PublicationDocument(Struct, frozen=True):

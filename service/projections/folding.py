@@ -171,8 +171,8 @@ def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]: 
             if key == document.id:
                 return {"merged_into": None}
             return {"members": tuple(each for each in document.members if each.claim_id != key)}
-        case catalog.ClaimSplit():
-            return {}
+        case catalog.ClaimSplit(claim_id=whole):
+            return {} if whole == document.id else {"part_of": tuple(dict.fromkeys((*document.part_of, whole)))}
         case catalog.PublicationRecorded(publication_id=key, publication=text):
             state = next(use.state for use in text.claims if use.claim_id == document.id)
             return {

@@ -47,7 +47,7 @@ class Caller(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What a command recorded: its events with their places, and the version of its first stream after them.
+    """What a command recorded: its events with their places, and the version of what it is about after them.
 
     ``repeated`` says that an earlier command with the same id did it.
     """
@@ -330,8 +330,7 @@ class Recorder:
         edition = await self.reference.edition()
         claim_ids = _claims_of(proposal.events)
         world, conditions = await self._world(edition, claim_ids, proposal.events, proposal.reads, facts)
-        own = world.facts.get(claim_ids[0])
-        _expect(proposal.caller, own.version if own else 0)
+        _expect(proposal.caller, conditions[_subject(proposal.events)])
         decision = decide.on_claims(proposal.events, world, time.time_ns() // 1000)
         return decision, conditions, decision.facts
 
@@ -346,7 +345,9 @@ class Recorder:
         """Return what a decision on these claims reads, and the versions of all the streams that it reads."""
         new = {event.claim_id: event.claim for event in proposed if isinstance(event, catalog.ClaimRegistered)}
         facts: dict[str, Facts] = {}
-        conditions = dict.fromkeys(_streams_begun(proposed), 0)
+        conditions = dict.fromkeys(_texts(proposed, catalog.PublicationRecorded), 0)
+        corrected = _texts(proposed, catalog.PublicationCorrected)
+        conditions |= {text: await self._ledger.version(text) for text in corrected}
         waiting = [*claim_ids, *reads, *(each for claim in new.values() for each in _claims_named(claim))]
         waiting += [each for event in proposed for each in _claims_named_by(event)]
         while waiting:
@@ -431,9 +432,12 @@ class Recorder:
             return await self._rebuilt(appended)
         at = moments.microseconds(appended.recordedtime)
         recorded = tuple(Happened(event, appended.first + n, at) for n, event in enumerate(events))
-        (stream, *_) = streams_of(events[0])
-        made = sum(stream in streams_of(event) for event in events)
-        return Outcome(recorded, appended.recordedtime, conditions.get(stream, 0) + made, repeated=False)
+        stream = _subject(events)
+        if stream in conditions:
+            version = conditions[stream] + sum(stream in streams_of(event) for event in events)
+        else:
+            version = await self._ledger.version_at(stream, appended.last)
+        return Outcome(recorded, appended.recordedtime, version, repeated=False)
 
     async def recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
@@ -443,7 +447,7 @@ class Recorder:
     async def _rebuilt(self, appended: Appended) -> Outcome:
         """Return an outcome from the events that an earlier command recorded, wherever it recorded them."""
         entries = await self._ledger.at(iter(range(appended.first, appended.last + 1)))
-        version = await self._ledger.version_at(entries[0].envelope.subject, appended.last)
+        version = await self._ledger.version_at(_subject([entry.event for entry in entries]), appended.last)
         return Outcome(tuple(map(happened, entries)), entries[0].envelope.recordedtime, version, repeated=True)
 
     # ------------------------------------------------------------------------------------ cached facts
@@ -543,9 +547,17 @@ def _claims_of(events: Sequence[Event]) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _streams_begun(proposed: Sequence[Event]) -> list[str]:
-    """Return the streams, other than claims', that these events begin."""
-    return [event.publication_id for event in proposed if isinstance(event, catalog.PublicationRecorded)]
+def _subject(events: Sequence[Event]) -> str:
+    """Return the stream of what a command is about: that of its last event, the verdicts that follow aside."""
+    about = next((each for each in reversed(events) if not isinstance(each, catalog.ClaimStateChanged)), events[0])
+    return streams_of(about)[0]
+
+
+def _texts(
+    proposed: Sequence[Event], kind: type[catalog.PublicationRecorded | catalog.PublicationCorrected]
+) -> list[str]:
+    """Return the texts of ours that events of a kind are about."""
+    return [event.publication_id for event in proposed if isinstance(event, kind)]
 
 
 def _claims_named(claim: Claim) -> list[str]:

@@ -51,8 +51,11 @@ class Context:
     def at(self, horizon: Horizon = NOW, sum_of: Sequence[Summand] = ()) -> Scene:
         """Return the surroundings as they were at a moment, with the figures that the claim was the sum of then."""
         figures = [self._figure(term, horizon) for term in sum_of]
-        whole = () if None in figures else tuple(figure for figure in figures if figure is not None)
-        return Scene(known(self._story, horizon).story, self._sources.at(horizon), whole)
+        story, sources = known(self._story, horizon).story, self._sources.at(horizon)
+        if not figures or None in figures:
+            return Scene(story, sources)
+        summands = tuple(figure for figure in figures if figure is not None)
+        return Scene(story, sources, summands, tuple(term.claim_id for term in sum_of))
 
     def _figure(self, term: Summand, horizon: Horizon) -> Quantity | None:
         """Return the figure as it was at a moment; None if the claim has none of that measure any more."""

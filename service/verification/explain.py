@@ -21,7 +21,7 @@ from events.records import (
     StatementChanges,
     Withdrawal,
 )
-from events.words import Flag, SourceKind, Stance, State
+from events.words import Flag, Mentions, SourceKind, Stance, State
 from service.verification import decide
 from service.verification.decide import World
 from service.verification.facts import NOW, Happened, Horizon
@@ -65,22 +65,44 @@ _FLAGS = {
     Flag.NEEDS_REVIEW: "What the desk assessed has changed since.",
 }
 _EXCLUDED = {
-    "repeats": "is another publication of a statement that is counted already",
-    "withdrawn": "was withdrawn",
-    "superseded": "was replaced by what its speaker said later",
-    UNATTRIBUTED: "is shown but not counted: nobody is named whose knowledge it is",
-    "grade_excluded": "is shown but not counted: the policy does not count sources of its speaker's grade",
-    "rests_on_challenged_evidence": "is shown but not counted: all that it rests on is challenged evidence",
+    "repeats": (
+        "One statement is another publication of one that is counted already.",
+        "{} statements are other publications of ones that are counted already.",
+    ),
+    "withdrawn": ("One statement was withdrawn.", "{} statements were withdrawn."),
+    "superseded": (
+        "One statement was replaced by what its speaker said later.",
+        "{} statements were replaced by what their speakers said later.",
+    ),
+    UNATTRIBUTED: (
+        "One statement is shown but not counted: nobody is named whose knowledge it is.",
+        "{} statements are shown but not counted: nobody is named whose knowledge they are.",
+    ),
+    "grade_excluded": (
+        "One statement is shown but not counted: the policy does not count sources of its speaker's grade.",
+        "{} statements are shown but not counted: the policy does not count sources of their speakers' grades.",
+    ),
+    "rests_on_challenged_evidence": (
+        "One statement is shown but not counted: all that it rests on is challenged evidence.",
+        "{} statements are shown but not counted: all that they rest on is challenged evidence.",
+    ),
 }
 _FIRED = {
-    "full_support": "supports it as it stands",
-    "partial_support": "supports it in part",
-    "denial": "denies it",
-    "partial_denial": "denies it in part",
-    "supporting_evidence": "is authenticated and shows that it is so",
-    "refuting_evidence": "is authenticated and shows that it is not so",
-    "assessment": "is the desk's assessment in force",
+    "full_support": ("One statement supports it as it stands.", "{} statements support it as it stands."),
+    "partial_support": ("One statement supports it in part.", "{} statements support it in part."),
+    "denial": ("One statement denies it.", "{} statements deny it."),
+    "partial_denial": ("One statement denies it in part.", "{} statements deny it in part."),
+    "supporting_evidence": (
+        "One piece of evidence is authenticated and shows that it is so.",
+        "{} pieces of evidence are authenticated and show that it is so.",
+    ),
+    "refuting_evidence": (
+        "One piece of evidence is authenticated and shows that it is not so.",
+        "{} pieces of evidence are authenticated and show that it is not so.",
+    ),
+    "assessment": ("One assessment of the desk is in force.", "{} assessments of the desk are in force."),
 }
+"""For each reason the sentence about one statement or piece of evidence, and the one about several."""
 
 
 class Reason(Struct, frozen=True):
@@ -103,9 +125,7 @@ def sentences(verdict: Verdict) -> tuple[Reason, ...]:
     """Return why a verdict is as it is: the rule, what fired it, the counts, the flags."""
     because = verdict.because
     found = [Reason(f"{verdict.state.value}: {_RULES[because.rule]}")]
-    found += [
-        Reason(f"{_count(it.total)} {_FIRED[reason]}.", it.ids, it.total) for reason, it in because.reasons.items()
-    ]
+    found += [_about(it, _FIRED[reason]) for reason, it in because.reasons.items()]
     found.append(
         Reason(
             f"Independent origins: {because.n} for it, {because.nd} of them disinterested; {because.od} disinterested"
@@ -118,10 +138,7 @@ def sentences(verdict: Verdict) -> tuple[Reason, ...]:
 
 def exclusions(verdict: Verdict) -> tuple[Reason, ...]:
     """Return what a verdict leaves out, and why."""
-    return tuple(
-        Reason(f"{_count(it.total)} {_EXCLUDED[reason]}.", it.ids, it.total)
-        for reason, it in verdict.because.excluded.items()
-    )
+    return tuple(_about(it, _EXCLUDED[reason]) for reason, it in verdict.because.excluded.items())
 
 
 def arithmetic(record: InForce, world: World, horizon: Horizon = NOW) -> Reason | None:
@@ -219,8 +236,9 @@ def _owner(key: str, world: World) -> str:
     return next(facts.claim_id for facts in world.facts.values() if key in facts.statements or key in facts.evidence)
 
 
-def _count(total: int) -> str:
-    return "One" if total == 1 else str(total)
+def _about(mentions: Mentions, sentence: tuple[str, str]) -> Reason:
+    one, several = sentence
+    return Reason(one if mentions.total == 1 else several.format(mentions.total), mentions.ids, mentions.total)
 
 
 def _figure(value: float | None, low: float | None, high: float | None) -> str:

@@ -2,8 +2,11 @@
 
 import sys
 
+import msgspec
+
 from events import moments
 from events.ledger import Ledger
+from events.words import Moment
 from service.api.http.problems import ApiError
 from service.verification.facts import Horizon
 
@@ -35,6 +38,6 @@ async def _position(ledger: Ledger, as_of: str) -> int:
 
 def _end(name: str, moment: str) -> int:
     try:
-        return moments.interval(moment).hi
+        return moments.interval(msgspec.convert(moment, Moment)).hi
     except ValueError as error:
         raise ApiError("bad-request", f"{name}: {moment[:80]!r} is no moment such as 2024-01-24T08:15Z") from error

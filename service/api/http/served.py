@@ -170,29 +170,33 @@ def recorded(  # noqa: PLR0913 - what every receipt has
     )
     fragment = "" if receipt.id == subject_of(first.event) else f"#{receipt.id}"
     headers = {
-        "Location": f"{location}/{subject_of(first.event)}{fragment}",
+        "Location": f"{location}/{subject_of(first.event)}{fragment}" if thing else location,
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
     return Answer(body=msgspec.json.encode(receipt), status=status, headers=headers)
 
 
-async def document(request: ApiRequest, projection: Projection, document_id: str, *, listed: str = "") -> Answer:
-    """Answer with a document as the caller may see it, or 304 if the caller has it. Raises ``not-found`` (404).
+async def document(request: ApiRequest, projection: Projection, document_id: str) -> Answer:
+    """Answer with a document as the caller may see it, or 304 if the caller has it. Raises ``not-found`` (404)."""
+    here = served(request)
+    await wait_for_writes(request, projection)
+    found = await here.queries.document(projection, document_id)
+    if found is None:
+        raise ApiError("not-found", f"there is no {document_id[:80]}")
+    return await fresh(request, found.raw, preconditions.etag(here.ledger, found.version, found.generation))
+
+
+async def fresh(request: ApiRequest, content: bytes, tag: str) -> Answer:
+    """Answer with a document as the caller may see it under its ETag, or 304 if the caller has that version.
 
     What was opened is not to be kept, and never 304: it can be erased without any change of the document.
     """
-    here = served(request)
-    await wait_for_writes(request, projection)
-    found = await here.queries.document(projection, document_id, listed=listed)
-    if found is None:
-        raise ApiError("not-found", f"there is no {document_id[:80]}")
-    tag = preconditions.etag(here.ledger, found.version, found.generation)
-    opened = request.auth.opens is not None and has_sealed(found.raw)
+    opened = request.auth.opens is not None and has_sealed(content)
     headers = {"ETag": tag, "Cache-Control": _CACHE_CONTROL[opened]}
     if not opened and preconditions.not_modified(request, tag):
         return Answer(b"", status=304, headers=headers)
-    (content,) = await shown(request.auth.opens, [found.raw])
+    (content,) = await shown(request.auth.opens, [content])
     return Answer(content, headers=headers)
 
 
