@@ -33,8 +33,12 @@ from service.verification.sources import SourceHistory
 
 _ATTEMPTS = 8
 _MOST_CACHED = 10_000
-_MOST_IN_TURN = 32
-"""Commands on one claim that are decided in turn and appended together."""
+_MOST_IN_TURN = 1
+"""Commands on one claim that are decided in turn and appended together.
+
+More than one is not safe: one whose predecessor was not recorded is, if others have brought the claim to the version
+that it expects, and those that are recorded together have one time, by which what they say cannot be ordered.
+"""
 
 
 class Caller(Struct, frozen=True):

@@ -210,11 +210,12 @@ class Interests:
         return "undetermined" if "undetermined" in voices else "disinterested"
 
     def _of_source(self, source_id: str, side: Side) -> Interest:
-        parties = self._sources[source_id].parties
-        if not parties & (self._serves | self._harms):
-            parties = frozenset(ally for party in parties for ally in self._allies.get(party, ())) - parties
-        served, harmed = bool(parties & self._serves), bool(parties & self._harms)
-        gains = served if side == "supports" else harmed
-        if (served and harmed) or gains:
-            return "interested"
-        return "undetermined" if self._sources[source_id].withheld else "disinterested"
+        profile = self._sources[source_id]
+        if parties := profile.parties:
+            if not parties & (self._serves | self._harms):
+                parties = frozenset(ally for party in parties for ally in self._allies.get(party, ())) - parties
+            served, harmed = bool(parties & self._serves), bool(parties & self._harms)
+            gains = served if side == "supports" else harmed
+            if (served and harmed) or gains:
+                return "interested"
+        return "undetermined" if profile.withheld else "disinterested"
