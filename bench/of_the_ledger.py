@@ -27,7 +27,7 @@ from events.store import Store
 from service import embedded
 from service.app import open_served
 from service.projections.catalog import CLAIMS, PROJECTIONS, Projection
-from service.projections.engine import Projector, write
+from service.projections.engine import Projector, read_batch, write
 from service.verification.commands import Caller, Recorder
 from service.verification.policy import STRICT_TWO_SOURCE
 
@@ -354,10 +354,10 @@ def _projecting(*projections: Projection) -> Callable[[str, _Bench], Awaitable[M
 
 
 async def _project(store: Store, ledger: Ledger, projections: Sequence[Projection]) -> None:
-    """Bring projections up to the ledger's end as the worker does, which has every batch pushed to it."""
-    projectors = [Projector(store, ledger.keys, each) for each in projections]
+    """Bring projections up to the ledger's end as a worker does that is far behind."""
+    projectors = [Projector(store, ledger, each) for each in projections]
     places = [await each.place() for each in projectors]
-    while entries := await ledger.read(places[0].checkpoint, _PAGE):
+    while entries := await read_batch(ledger, places[0].checkpoint):
         plans = [await each.plan(place, entries) for each, place in zip(projectors, places, strict=True)]
         assert all(await write(store, plans))  # noqa: S101 - nobody else projects
         assert not any(plan.stopped for plan in plans)  # noqa: S101 - every event folds

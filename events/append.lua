@@ -4,18 +4,25 @@
 -- KEYS  1 the log   2 the head   3..7 buckets of command ids, for weeks WEEK-3 .. WEEK+1   8.. positions of streams
 -- ARGV  WEEK by the caller's clock, the epochs it knows, the epochs to set (or empty),
 --       for each command its id (16 bytes) and its hash (8 bytes), all in one string,
---       and the commands in MessagePack, each {conditions, events}, where
+--       the commands in MessagePack, each {conditions, events}, where
 --         a condition is {index into KEYS, expected version}, and
---         an event is {its bytes without the closing brace, indexes into KEYS of its streams}
--- Returns the recorded time, then for each command one of
---         {'recorded', first position, events}    {'repeated', first position, events}
---         {'command'}                             {'version', index into KEYS, actual version}
+--         an event is {its bytes without the closing brace, indexes into KEYS of its streams};
+--       and '1' if the caller waits for replicas, or '0'
+-- Returns for each command one of
+--         {'recorded', first position, events, recorded time}    {'repeated', first position, events, ''}
+--         {'command'}                                            {'version', index into KEYS, actual version}
 --
--- Lua has no rollback: whatever can refuse a command is looked at before its first write. Positions below 2^53 are
--- exact in a Lua number; %.0f keeps them out of exponent form.
+-- Every command has a recorded time of its own, at least a microsecond after the one before it: what was said at no
+-- known time can then be put in the order in which it was recorded.
+-- Lua has no rollback. So the whole group is decided first, with reads that also show every key to be of its type;
+-- then it is written. The server looks at memory, disk and role no later than at the first write, which is the XADD of
+-- the first event, and that fails if the log is ahead of the head; the XADDs after it follow it, so they cannot. Should
+-- any later write fail all the same, the head stays behind the log, and nothing is appended to that.
+-- Positions below 2^53 are exact in a Lua number; %.0f keeps them out of exponent form.
 
 local LOG, HEAD, BUCKETS, WEEKS = KEYS[1], KEYS[2], 3, 5
 local WEEK_SECONDS, KEPT_SECONDS, LARGEST_STEP_BACK = 604800, 15 * 86400, 5000000
+local CHUNK = 1000 -- unpack() gives some 8,000 values at most; the ids of a group are at most 64
 
 local function timestamp(at) -- RFC 3339 from microseconds since 1970; days to civil date after Hinnant
   local seconds = math.floor(at / 1e6)
@@ -41,7 +48,7 @@ local at = tonumber(now[1]) * 1e6 + tonumber(now[2])
 if last - at > LARGEST_STEP_BACK then
   return redis.error_reply(string.format('SKEW the last event is %.0f microseconds ahead of the clock', last - at))
 end
-at = math.max(at, last)
+at = math.max(at - 1, last) -- of the command before the first one
 if (head[3] or '') ~= ARGV[2] then
   return redis.error_reply('EPOCH the ledger is in epochs "' .. (head[3] or '') .. '"')
 end
@@ -50,48 +57,93 @@ local bucket = KEYS[BUCKETS + 3 + week - tonumber(ARGV[1])]
 if math.abs(week - tonumber(ARGV[1])) > 1 or not bucket then
   return redis.error_reply('SKEW the clocks of store and caller are more than a week apart')
 end
-local stamp = timestamp(at)
+local second, up_to_it = -1, ''
+local function stamped(time) -- as timestamp(), worked out once for each second
+  if math.floor(time / 1e6) ~= second then
+    second = math.floor(time / 1e6)
+    up_to_it = string.sub(timestamp(time), 1, 20)
+  end
+  return up_to_it .. string.format('%06.0fZ', time - second * 1e6)
+end
 
-local function seen(id)
-  for b = BUCKETS, BUCKETS + WEEKS - 1 do
-    local found = redis.call('HGET', KEYS[b], id)
-    if found then return found end
+-- The decision: nothing is written before its end.
+
+local commands = cmsgpack.unpack(ARGV[5])
+local ids, known = {}, {} -- known: what is in the buckets, and what this group adds to them
+for n = 1, #commands do ids[n] = string.sub(ARGV[4], 24 * n - 23, 24 * n - 8) end
+for b = BUCKETS, BUCKETS + WEEKS - 1 do
+  for n, found in ipairs(redis.call('HMGET', KEYS[b], unpack(ids))) do -- ipairs: what is not there is false, not nil
+    if found then known[ids[n]] = found end
   end
 end
 
-local function append(id, hash, conditions, events)
-  local found = seen(id)
-  if found then
-    local known, first, count = struct.unpack('>c8I8I4', found)
-    if known ~= hash then return { 'command' } end
-    return { 'repeated', first, count }
-  end
+local versions = {}
+local function version(stream)
+  local length = versions[stream] or redis.call('LLEN', KEYS[stream])
+  versions[stream] = length
+  return length
+end
+
+local function refused(conditions)
   for _, condition in ipairs(conditions) do
-    local version = redis.call('LLEN', KEYS[condition[1]])
-    if version ~= condition[2] then return { 'version', condition[1], version } end
+    local actual = version(condition[1])
+    if actual ~= condition[2] then return { 'version', condition[1], actual } end
   end
-  local first = position + 1
-  for _, event in ipairs(events) do
-    position = position + 1
-    local number = string.format('%.0f', position)
-    local tail = string.format(',"sequence":"%016.0f","recordedtime":"%s"}', position, stamp)
-    redis.call('XADD', LOG, number .. '-0', 'e', event[1] .. tail) -- fails before any write if the log is ahead
-    for _, stream in ipairs(event[2]) do redis.call('RPUSH', KEYS[stream], number) end
+end
+
+local answers, entries, listed, remembered, repeated = {}, {}, {}, {}, false
+for n, command in ipairs(commands) do
+  local id, hash, events = ids[n], string.sub(ARGV[4], 24 * n - 7, 24 * n), command[2]
+  local answer
+  if known[id] then
+    local its, first, count = struct.unpack('>c8I8I4', known[id])
+    answer = its == hash and { 'repeated', first, count, '' } or { 'command' }
+    repeated = repeated or its == hash
+  else
+    answer = refused(command[1])
   end
-  if #events > 0 then
-    redis.call('HSET', HEAD, 'position', string.format('%.0f', position), 'time', string.format('%.0f', at))
+  if not answer then
+    if #events > 0 then at = at + 1 end
+    local stamp = stamped(at)
+    local ending = ',"recordedtime":"' .. stamp .. '"}'
+    answer = { 'recorded', position + 1, #events, stamp }
+    known[id] = struct.pack('>c8I8I4', hash, position + 1, #events)
+    remembered[#remembered + 1] = id
+    remembered[#remembered + 1] = known[id]
+    for _, event in ipairs(events) do
+      position = position + 1
+      local number = string.format('%.0f', position)
+      entries[#entries + 1] = number .. '-0'
+      entries[#entries + 1] = event[1] .. string.format(',"sequence":"%016.0f"', position) .. ending
+      for _, stream in ipairs(event[2]) do
+        versions[stream] = version(stream) + 1
+        local numbers = listed[stream] or {}
+        numbers[#numbers + 1] = number
+        listed[stream] = numbers
+      end
+    end
   end
-  if redis.call('HSET', bucket, id, struct.pack('>c8I8I4', hash, first, #events)) == 1
-    and redis.call('HLEN', bucket) == 1 then
+  answers[n] = answer
+end
+
+-- The writing: nothing is refused after its beginning.
+
+for n = 1, #entries, 2 do redis.call('XADD', LOG, entries[n], 'e', entries[n + 1]) end
+for stream, numbers in pairs(listed) do
+  for n = 1, #numbers, CHUNK do
+    redis.call('RPUSH', KEYS[stream], unpack(numbers, n, math.min(n + CHUNK - 1, #numbers)))
+  end
+end
+if #remembered > 0 then
+  local added = redis.call('HSET', bucket, unpack(remembered))
+  if redis.call('HLEN', bucket) == added then
     redis.call('EXPIREAT', bucket, (week + 1) * WEEK_SECONDS + KEPT_SECONDS)
   end
-  return { 'recorded', first, #events }
+  if ARGV[3] ~= '' then redis.call('HSET', HEAD, 'epochs', ARGV[3]) end
 end
-
-local answers = { stamp }
-for n, command in ipairs(cmsgpack.unpack(ARGV[5])) do
-  local id, hash = struct.unpack('c16c8', ARGV[4], 24 * n - 23)
-  answers[#answers + 1] = append(id, hash, command[1], command[2])
+if #entries > 0 then
+  redis.call('HSET', HEAD, 'position', string.format('%.0f', position), 'time', string.format('%.0f', at))
+elseif repeated and #remembered == 0 and ARGV[6] == '1' then
+  redis.call('HSET', HEAD, 'time', head[2]) -- WAITAOF waits for what its own connection wrote, so it has to write
 end
-if ARGV[3] ~= '' then redis.call('HSET', HEAD, 'epochs', ARGV[3]) end
 return answers

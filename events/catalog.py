@@ -324,7 +324,7 @@ class SubjectErased(Event, frozen=True):
     reason: LongText | None = None
 
 
-@recorded("claim.state_changed")
+@recorded("claim.state_changed", version=2)
 class ClaimStateChanged(Event, frozen=True, rename={"from_": "from"}):
     """What the policy in force made of a claim when something was recorded on it, and because of what.
 
@@ -340,6 +340,15 @@ class ClaimStateChanged(Event, frozen=True, rename={"from_": "from"}):
     policy: PolicyName
     engine: int
     changed: tuple[str, ...]
+
+
+@recorded("projection.event_skipped")
+class ProjectionEventSkipped(Event, frozen=True):
+    """A projection goes on past an event that it cannot fold, because somebody said so."""
+
+    projection: Annotated[str, Meta(pattern=r"^[a-z]+(_[a-z]+)*$(?!\n)", max_length=60)]
+    position: Annotated[int, Meta(ge=1)]
+    why: LongText
 
 
 def schema_urn(type_: str, version: int) -> str:

@@ -4,13 +4,14 @@ A writer encodes a :class:`Draft` and leaves off the closing brace; the append s
 ``recordedtime`` as the last members. The same bytes are the Merkle leaf, the export line and the webhook body.
 """
 
-from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from events import catalog, moments
+from events import catalog, moments, upcasting
 from events.errors import BadCursor, UnreadableEvent
 from events.identifiers import new_event_id
 
@@ -59,8 +60,21 @@ class Envelope(Draft, frozen=True, kw_only=True):
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _encode = msgspec.json.Encoder().encode
-_decoders = {type_: msgspec.json.Decoder(event) for type_, event in catalog.CATALOG.items()}
-_readable = {catalog.schema_urn(type_, event.VERSION): type_ for type_, event in catalog.CATALOG.items()}
+_readers = dict(upcasting.readers())
+
+
+_T = TypeVar("_T")
+
+
+class _Once(Generic[_T]):
+    """A property that is worked out once, as with ``functools.cached_property``, which in Python 3.11 takes a lock."""
+
+    def __init__(self, work_out: Callable[[Any], _T]) -> None:
+        self._work_out, self._name, self.__doc__ = work_out, work_out.__name__, work_out.__doc__
+
+    def __get__(self, entry: Any, _: type) -> _T:  # noqa: ANN401 - an instance of whatever class has it
+        value = entry.__dict__[self._name] = self._work_out(entry)
+        return value
 
 
 class Entry(Struct, frozen=True, dict=True):
@@ -69,20 +83,23 @@ class Entry(Struct, frozen=True, dict=True):
     position: int
     raw: bytes
 
-    @cached_property
+    @_Once
     def envelope(self) -> Envelope:
-        """The CloudEvents attributes, with ``data`` still as bytes."""
+        """Return the CloudEvents attributes, with ``data`` still as bytes."""
         return _decode_envelope(self.raw)
 
-    @cached_property
+    @_Once
     def event(self) -> catalog.Event:
-        """The event's data. Raises ``UnreadableEvent`` for a type or version that this release does not know."""
+        """Return the event's data, as the newest version of its type.
+
+        Raises ``UnreadableEvent`` for a type or version that this release does not know.
+        """
         envelope = self.envelope
-        type_ = _readable.get(envelope.dataschema)
-        if type_ is None:
+        read = _readers.get(envelope.dataschema)
+        if read is None:
             raise UnreadableEvent(self.position, envelope.dataschema, "this release does not know it")
         try:
-            return _decoders[type_].decode(envelope.data)
+            return read(envelope.data)
         except msgspec.ValidationError as error:
             raise UnreadableEvent(self.position, envelope.dataschema, str(error)) from error
 
@@ -139,6 +156,8 @@ def subject_of(event: catalog.Event) -> str:  # noqa: PLR0911 - one line a kind 
             return event.policy.name
         case catalog.SubjectErased():
             return event.subject_id
+        case catalog.ProjectionEventSkipped():
+            return f"projection:{event.projection}"
         case _:
             return str(event.claim_id)  # type: ignore[attr-defined]  # every other event is about a claim
 

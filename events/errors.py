@@ -69,8 +69,16 @@ class StoreUnavailable(LedgerError):
     """The store cannot be reached, or its queue is full; nothing was written. Try again later."""
 
 
+class FollowerTooSlow(StoreUnavailable):
+    """A follower of the log took its entries too slowly, and was dropped. Follow again from ``position``."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"too many entries were waiting; follow again from position {position}")
+        self.position = position
+
+
 class OutcomeUnknown(LedgerError):
-    """The connection broke while a write was under way. Retry with the same command id: that settles it."""
+    """A write may have happened: its answer was lost, or too few replicas have it. A retry with its id settles it."""
 
 
 class UnreadableEvent(LedgerError):

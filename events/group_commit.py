@@ -25,7 +25,8 @@ from events.errors import (
     VersionConflict,
 )
 from events.keys import LedgerKeys
-from events.store import UNREACHABLE, Script, Store, meaning
+from events.sending import Sender
+from events.store import Script, Store, meaning
 
 LARGEST_GROUP = 64
 """Commands in one call of the script."""
@@ -76,16 +77,22 @@ class GroupCommit:
     """The one way to the append script, for one ledger in one process."""
 
     def __init__(self, store: Store, keys: LedgerKeys, epochs: str) -> None:
-        self._store, self._keys, self._epochs = store, keys, epochs
+        self._sender, self._keys, self._epochs = Sender(store), keys, epochs
         self._waiting: deque[tuple[Prepared, asyncio.Future[Appended]]] = deque()
         self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas have to have an append on disk before it is acknowledged."""
+        return self._sender.replicas
 
     async def append(self, command: Prepared) -> Appended:
         """Append a command with the next group.
 
         Raises ``VersionConflict`` or ``CommandConflict`` for this command alone; ``ClockSkew``, ``StoreFull`` and
-        ``LedgerDamaged`` for its whole group; ``OutcomeUnknown`` when the store's answer was lost; and
-        ``StoreUnavailable`` when too many wait. A caller that is cancelled leaves its command in the queue.
+        ``LedgerDamaged`` for its whole group; ``OutcomeUnknown`` when the store's answer was lost, or too few replicas
+        have the group; and ``StoreUnavailable`` when the store is away or too many wait. A caller that is cancelled
+        leaves its command in the queue.
         """
         if len(self._waiting) >= LONGEST_QUEUE:
             raise StoreUnavailable(f"{LONGEST_QUEUE} commands are waiting already")
@@ -110,6 +117,7 @@ class GroupCommit:
         try:
             while self._waiting:
                 await self._send(self._next_group())
+                await asyncio.sleep(0)  # who was answered may have the next command, and it goes with those that wait
         finally:
             self._sending = None
 
@@ -164,30 +172,27 @@ class GroupCommit:
                 for command in commands
             ]
         )
-        stamp, *answers = await self._run(keys, [week, self._epochs, set_epochs, names, packed])
+        answers = await self._run(keys, [week, self._epochs, set_epochs, names, packed, str(int(self.replicas > 0))])
         stream_of = {key: stream for stream, key in index.items()}
         for answer in answers:
             if answer[0] == b"version":
                 answer[1] = stream_of[answer[1]]
-            answer.append(stamp.decode())
         return answers
 
     async def _run(self, keys: list[str], args: list[bytes | int | str]) -> list[Any]:
         try:
-            return cast("list[Any]", await _SCRIPT.run(self._store, keys, args))
-        except UNREACHABLE as error:
-            raise OutcomeUnknown(f"the store's answer was lost: {error}") from error
+            return cast("list[Any]", await self._sender.run(_SCRIPT, keys, args))
         except ResponseError as error:
             raise _typed(error) from error
 
     def _outcome(self, command: Prepared, answer: list[bytes | int | str]) -> Appended:
         match answer:
-            case [b"command", *_]:
+            case [b"command"]:
                 raise CommandConflict(command.command_id)
-            case [b"version", str(stream), int(actual), *_]:
+            case [b"version", str(stream), int(actual)]:
                 raise VersionConflict(stream, command.conditions[stream], actual)
-            case [kind, int(first), int(count), str(stamp)]:
-                return Appended(first, count, kind == b"repeated", stamp)
+            case [kind, int(first), int(count), bytes(stamp)]:
+                return Appended(first, count, kind == b"repeated", stamp.decode())
         raise LedgerDamaged(f"the append script answered {answer!r}")
 
 

@@ -11,12 +11,15 @@ key                                    type        holds
 ``{onrecord:L}:projection:P``          hash        ``generation`` (the live one), ``building``, ``dropping``,
                                                    ``requested``; ``checkpoint:G``, ``digest:G``, ``version:G``
 ``{onrecord:L}:lease:DUTY``            hash        ``holder``, ``token``, ``until``: who has a duty now
+``{onrecord:L}:duty:DUTY``             string      how far a duty is that is no projection
 ``{onrecord:L}:P:G:document:ID``       string      a document of projection P, generation G
 ``{onrecord:L}:P:G:list:ID``           list        the newest items beside that document
 ``{onrecord:L}:P:G:by:FIELD:VALUE``    sorted set  the documents with that value, by position of registration
 ``onrecord:ledgers``                   set         the names of all ledgers
-``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``
+``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``, ``scopes``
 ``onrecord:bootstrap``                 string      the id of the bootstrap key
+``onrecord:vault:L``                   string      what tells the secret key of ledger L from another one
+``onrecord:vault:L:SUBJECT``           string      the wrapped key of a subject, or the mark that it was erased
 =====================================  ==========  ==========================================================
 """
 
@@ -27,6 +30,16 @@ BOOTSTRAP = "onrecord:bootstrap"
 def api_key(key_id: str) -> str:
     """Return where the API key ``key_id`` is kept."""
     return f"onrecord:key:{key_id}"
+
+
+def vault_check(ledger: str) -> str:
+    """Return where it says with which secret key a ledger's vault was begun."""
+    return f"onrecord:vault:{ledger}"
+
+
+def vault(ledger: str, subject: str) -> str:
+    """Return where the key of a subject of a ledger is kept."""
+    return f"onrecord:vault:{ledger}:{subject}"
 
 
 class LedgerKeys:
@@ -57,6 +70,10 @@ class LedgerKeys:
     def lease(self, duty: str) -> str:
         """Return where it says who has a duty."""
         return f"{self._tag}:lease:{duty}"
+
+    def duty(self, duty: str) -> str:
+        """Return how far the worker is with a duty that keeps its place by itself."""
+        return f"{self._tag}:duty:{duty}"
 
     def generation(self, projection: str, generation: int) -> str:
         """Return what the keys of one generation of a projection begin with."""

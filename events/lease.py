@@ -4,35 +4,71 @@ Each grant of a duty has a higher fencing token than the one before it, so that 
 told from its successor.
 """
 
+import asyncio
+import contextlib
 import uuid
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from events.errors import LedgerError
 from events.keys import LedgerKeys
 from events.store import Script, Store, answering
 
 _SCRIPT = Script("events", "lease.lua")
+_RENEWALS = 4
+"""How often a lease is renewed in the time for which it is granted."""
+_LONGEST_FAREWELL = 1.0
+"""Seconds that giving a lease back may take; without an answer it runs out by itself."""
 
 
 class Lease:
     """One process's claim to one duty of a ledger. Renew it well before ``seconds`` are over."""
 
     def __init__(self, store: Store, keys: LedgerKeys, duty: str, *, seconds: float = 5.0) -> None:
-        self._store, self._key, self._milliseconds = store, keys.lease(duty), int(seconds * 1000)
+        self._store, self._key, self._seconds = store, keys.lease(duty), seconds
         self._holder = uuid.uuid4().hex
         self.token = 0
 
     async def acquire(self) -> bool:
         """Take or renew the duty, and return whether it is ours now. ``token`` is the fencing token then."""
         with answering():
-            self.token = await _SCRIPT.run(self._store, [self._key], [self._holder, self._milliseconds, "take"])
+            self.token = await _SCRIPT.run(self._store, [self._key], [self._holder, int(self._seconds * 1000), "take"])
         return self.token > 0
 
     async def release(self) -> None:
         """Give the duty back, if it is ours."""
         with answering():
-            await _SCRIPT.run(self._store, [self._key], [self._holder, self._milliseconds, "give"])
+            await _SCRIPT.run(self._store, [self._key], [self._holder, int(self._seconds * 1000), "give"])
         self.token = 0
+
+    async def hold(self, duty: Callable[[], Awaitable[None]]) -> bool:
+        """Do a duty if it can be had, renewing it meanwhile, and return whether it was had.
+
+        The duty is cancelled if another process takes it over. It is given back however this ends.
+        """
+        if not await self.acquire():
+            return False
+        tasks = [asyncio.ensure_future(duty()), asyncio.ensure_future(self._renew())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(LedgerError, TimeoutError):
+                async with asyncio.timeout(_LONGEST_FAREWELL):
+                    await self.release()
+        return True
+
+    async def _renew(self) -> None:
+        """Renew the lease in time, and return once it is another's."""
+        token = self.token
+        while self.token == token:
+            await asyncio.sleep(self._seconds / _RENEWALS)
+            await self.acquire()
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,6 +20,7 @@ from events.errors import (
     CommandConflict,
     EventTooLarge,
     LedgerDamaged,
+    OutcomeUnknown,
     Refused,
     UnknownLedger,
     VersionConflict,
@@ -27,10 +28,8 @@ from events.errors import (
 from events.group_commit import LONGEST_QUEUE, Appended, GroupCommit, Prepared, stored_command_id
 from events.identifiers import new_epoch
 from events.store import Store, answering
+from events.tail import Tail, entry_of, read_after
 from events.words import Policy
-
-_FOLLOW_BATCH = 1000
-_BLOCK_MILLISECONDS = 1000
 
 
 class Command(Struct, frozen=True):
@@ -56,6 +55,7 @@ class Ledger:
         self.keys = keys.LedgerKeys(name)
         self._store = store
         self._commits = GroupCommit(store, self.keys, epochs)
+        self._tail = Tail(store, self.keys.events)
         self.epoch = _latest_epoch(epochs)
 
     @classmethod
@@ -101,7 +101,10 @@ class Ledger:
         return outcomes
 
     async def recall(self, command_id: str, command_hash: str) -> Appended | None:
-        """Return what an earlier command with this id recorded, or None. Raises ``CommandConflict`` if it differs."""
+        """Return what an earlier command with this id recorded, or None. Raises ``CommandConflict`` if it differs.
+
+        What is returned is as safe as an append: where replicas must have it, they do, or it raises what that raises.
+        """
         week = int(time.time()) // (7 * 86_400)
         with answering():
             pipeline = self._store.pipeline(transaction=False)
@@ -112,15 +115,15 @@ class Ledger:
             return None
         if found[:8] != bytes.fromhex(command_hash)[:8]:
             raise CommandConflict(command_id)
+        if self._commits.replicas:  # the first answer may have been that too few of them had it
+            return await self._commits.append(Prepared(command_id, command_hash, {}, ()))
         return Appended(int.from_bytes(found[8:16]), int.from_bytes(found[16:20]), repeated=True, recordedtime="")
 
     async def read(self, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return up to ``limit`` entries after a position, in order."""
         if limit < 1:
             return []
-        with answering():
-            found = await self._store.xrange(self.keys.events, min=f"{after + 1}-0", count=limit)
-        return [_entry(entry_id, fields) for entry_id, fields in found]
+        return await read_after(self._store, self.keys.events, after, limit)
 
     async def history(self, stream: str, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return up to ``limit`` entries of a stream after a version of it, in order."""
@@ -142,7 +145,7 @@ class Ledger:
         for (position, _), entries in zip(wanted, found, strict=True):
             if not entries:
                 raise LedgerDamaged(f"event {position} is missing from the log")
-        return [_entry(*entries[0]) for entries in found]
+        return [entry_of(*entries[0]) for entries in found]
 
     async def version(self, stream: str) -> int:
         """Return how many events a stream has."""
@@ -180,20 +183,14 @@ class Ledger:
             found = await self._store.hmget(self.keys.head, ["position", "time"])
         return Head(int(found[0] or 0), int(found[1] or 0))
 
-    async def tail(self, after: int) -> AsyncGenerator[list[Entry], None]:
+    def tail(self, after: int) -> AsyncGenerator[list[Entry], None]:
         """Yield the entries after a position as they are committed, in batches, for as long as it is asked.
 
-        An empty batch after a quiet second lets the caller look up. Give it a ledger with a store client of its own:
-        it holds a connection while it waits.
+        An empty batch after a quiet second lets the caller look up. All who follow one ``Ledger`` share one reader,
+        which has a connection of its own. Raises ``FollowerTooSlow`` and ``StoreUnavailable``; after either, what
+        comes after the last position that was yielded can be asked for again.
         """
-        while True:
-            with answering():
-                answer = await self._store.xread({self.keys.events: f"{after}-0"}, _FOLLOW_BATCH, _BLOCK_MILLISECONDS)
-            found = next(iter(answer.values()))[0] if answer else []
-            entries = [_entry(entry_id, fields) for entry_id, fields in found]
-            if entries:
-                after = entries[-1].position
-            yield entries
+        return self._tail.follow(after)
 
     async def policy(self) -> Policy:
         """Return the policy that the ledger was created with."""
@@ -236,8 +233,11 @@ class Ledger:
         command = self._prepare(Command([created], {REFERENCE: 0}, provenance))
         try:
             await self._commits.create(command, f"{epoch}:1")
-        except (UnknownLedger, VersionConflict):
-            epochs = await self._store.hget(self.keys.head, "epochs")
+        except (UnknownLedger, VersionConflict, OutcomeUnknown):
+            with answering():
+                epochs = await self._store.hget(self.keys.head, "epochs")
+            if not epochs:
+                raise
             self._commits = GroupCommit(self._store, self.keys, epochs.decode())
             epoch = _latest_epoch(epochs.decode())
         self.epoch = epoch
@@ -248,13 +248,9 @@ class Ledger:
         head = await self.head()
         with answering():
             last = await self._store.xrevrange(self.keys.events, count=1)
-        position = _entry(*last[0]).position if last else 0
+        position = entry_of(*last[0]).position if last else 0
         if position != head.position:
             raise LedgerDamaged(f"ledger {self.name!r}: the head is at {head.position}, the log ends at {position}")
-
-
-def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
-    return Entry(int(entry_id.partition(b"-")[0]), fields[b"e"])
 
 
 def _latest_epoch(epochs: str) -> str:

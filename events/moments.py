@@ -40,14 +40,16 @@ def interval(moment: str) -> Interval:
     return Interval(lo, lo + width - 1)
 
 
+@lru_cache(maxsize=1024)
 def microseconds(recordedtime: str) -> int:
     """Read a ``recordedtime`` (RFC 3339, UTC, microseconds) as microseconds since 1970."""
     return _microseconds(datetime.fromisoformat(recordedtime))
 
 
+@lru_cache(maxsize=1024)
 def timestamp(at: int) -> str:
     """Write microseconds since 1970 as a ``recordedtime``."""
-    return (_EPOCH + at * _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_EPOCH + at * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def rfc3339(moment: str) -> str:

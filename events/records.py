@@ -83,7 +83,7 @@ class Closing(Part, frozen=True):
 class Source(Part, frozen=True):
     """Who speaks or publishes. ``affiliated_to`` names the sources it answers to.
 
-    A protected source is registered under a pseudonym; who it is and how to reach it is ``sealed``.
+    A protected source is registered under a pseudonym; who it is and how to reach it is said in confidence.
     """
 
     name: Text

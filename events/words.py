@@ -218,11 +218,27 @@ class Mentions(Part, frozen=True):
     total: int
 
 
-class Because(Part, frozen=True, omit_defaults=False):
+class SumTerm(Part, frozen=True):
+    """A term of a sum: the figure that another claim has."""
+
+    claim_id: ClaimId
+    figure: Quantity
+
+
+class Arithmetic(Part, frozen=True):
+    """A claim's figure and the terms that it is said to be the sum of: the first of them, and how many there are."""
+
+    figure: Quantity
+    terms: tuple[SumTerm, ...]
+    total: int
+
+
+class Because(Part, frozen=True):
     """Why a verdict is as it is.
 
     ``n`` counts the independent origins for the claim, ``nd`` the disinterested among them, ``od`` the disinterested
     ones against it. ``reasons`` and ``excluded`` map a reason to the statements and evidence that it concerns.
+    ``arithmetic`` is there if the claim's figure cannot be the sum that it is said to be.
     """
 
     rule: str
@@ -231,3 +247,4 @@ class Because(Part, frozen=True, omit_defaults=False):
     od: int
     reasons: dict[str, Mentions]
     excluded: dict[str, Mentions]
+    arithmetic: Arithmetic | None = None

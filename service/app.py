@@ -10,12 +10,27 @@ from litestar.openapi.spec import Components, SecurityScheme
 import events.store
 from events.envelope import LARGEST_EVENT
 from events.ledger import Ledger
-from service.api import claims, feed, operate, projections, sources, stories
+from service.api import (
+    amending,
+    claims,
+    erasures,
+    explanations,
+    feed,
+    operate,
+    policies,
+    projections,
+    publications,
+    recording,
+    sources,
+    stories,
+)
 from service.api.description import described
 from service.api.http import problems
 from service.api.http.door import Door
 from service.api.http.served import Running, Served
+from service.auth import vault
 from service.auth.keys import Keys
+from service.auth.vault import Vault
 from service.projections.queries import Queries
 from service.settings import Settings
 from service.verification.commands import Recorder
@@ -33,21 +48,27 @@ async def open_served(store: events.store.Store, ledger_name: str) -> Served:
     return Served(ledger, recorder, queries)
 
 
+async def open_vault(store: events.store.Store, settings: Settings) -> Vault:
+    """Open the vault of the ledger that the settings name, and make its secret key if it is the first to do so."""
+    return await vault.opened(store, settings.ledger, settings.secret_key, settings.secret_key_path)
+
+
 def create_app(settings: Settings) -> Litestar:
     """Return the API over the store and the ledger that the settings name.
 
-    At start it raises ``StoreUnusable`` or ``StoreUnavailable`` when it should not run on that store; at the end it
-    waits for the appends under way.
+    At start it raises ``StoreUnusable`` or ``StoreUnavailable`` when it should not run on that store, or not with
+    that secret key; at the end it waits for the appends under way.
     """
     running = Running()
 
     @asynccontextmanager
     async def on_store(_: Litestar) -> AsyncIterator[None]:
-        store = events.store.connect(settings.store_url)
+        store = events.store.connect(settings.store_url, replicas=settings.replicas)
         try:
             await events.store.check(store, allow_lossy=settings.allow_lossy_store)
             running.served = await open_served(store, settings.ledger)
             running.keys = Keys(store)
+            running.vault = await open_vault(store, settings)
             yield
             await running.served.recorder.drain()
             await running.served.ledger.drain()
@@ -58,7 +79,13 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[
             *stories.ROUTES,
             *sources.ROUTES,
+            *erasures.ROUTES,
             *claims.ROUTES,
+            *recording.ROUTES,
+            *amending.ROUTES,
+            *publications.ROUTES,
+            *policies.ROUTES,
+            *explanations.ROUTES,
             *feed.ROUTES,
             *projections.ROUTES,
             *operate.ROUTES,

@@ -29,6 +29,10 @@ app = App(
     help="On Record keeps the record of a contested story: who claimed what, who denied it, where each claim stands.",
     version=VERSION,
 )
+sources = App(name="sources", help="Sources: erase one.")
+persons = App(name="persons", help="Persons at the desk: erase one.")
+app.command(sources)
+app.command(persons)
 _errors = Console(stderr=True, highlight=False)
 
 
@@ -141,6 +145,49 @@ def projections() -> None:
 def rebuild(name: str) -> None:
     """Rebuild a projection, on the store itself, while it serves. Ctrl-C calls it off and leaves nothing behind."""
     _run(lambda settings: rebuild_projection(settings, name))
+
+
+@sources.command(name="erase")
+def erase_source(
+    source_id: str,
+    *,
+    reason: Annotated[str | None, Parameter(help="Why; it stays on record, in clear: name nobody in it.")] = None,
+) -> None:
+    """Erase a source: who it is, and the notes on what it said, can never be read again. It cannot be undone."""
+    _erase("sources", source_id, reason)
+
+
+@persons.command(name="erase")
+def erase_person(
+    person_id: str,
+    *,
+    reason: Annotated[str | None, Parameter(help="Why; it stays on record, in clear: name nobody in it.")] = None,
+) -> None:
+    """Erase somebody at the desk: their name and the notes on their judgements. It cannot be undone."""
+    _erase("persons", person_id, reason)
+
+
+def _erase(kind: str, subject: str, reason: str | None) -> None:
+    async def erase(settings: Settings) -> None:
+        async with Client(settings) as client:
+            erased = await client.erase(kind, subject, reason)
+        Console().print(f"{subject} is erased." if erased else f"{subject} was erased before.", soft_wrap=True)
+
+    _run(erase)
+
+
+@app.command
+def skip(
+    name: str, position: int, *, why: Annotated[str, Parameter(help="Why the projection can do without it.")]
+) -> None:
+    """Let a projection that stopped at an event go on past it. This is recorded in the ledger."""
+
+    async def ask(settings: Settings) -> None:
+        async with Client(settings) as client:
+            await client.skip(name, position, why)
+        Console().print(f"It is on record that {name} skips event {position}; a worker takes it on from there.")
+
+    _run(ask)
 
 
 @app.command

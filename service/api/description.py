@@ -12,6 +12,7 @@ import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
+from events.confidential import SHAPES
 from service.api.http.problems import MEDIA_TYPE, Problem
 from service.api.http.served import READ_AFTER
 
@@ -45,6 +46,15 @@ _AFTER = {
     "schema": {"type": "string"},
     "description": "The token of a write that this read must see.",
 }
+_CONFIDENTIAL = {
+    "description": "Said in confidence: the ledger holds it encrypted, under the key of the subject. Answers have it"
+    " for keys with the scope read:confidential only; it is null when it cannot be read any more."
+}
+_ERASED = {
+    "type": "boolean",
+    "readOnly": True,
+    "description": "Whether it cannot be read because its subject was erased.",
+}
 _EVENT = {
     "type": "object",
     "description": "A CloudEvents 1.0 event, as the ledger holds it.",
@@ -71,8 +81,21 @@ def _shapes(handlers: Iterable[HTTPRouteHandler]) -> tuple[dict[type, Schema], S
     for handler in handlers:
         types += [handler.opt[part] for part in ("body", "answer", "items") if part in handler.opt]
     types = list(dict.fromkeys(types))
-    references, shapes = msgspec.json.schema_components(types, ref_template=_SHAPES)
-    return dict(zip(types, references, strict=True)), shapes
+    references, shapes = msgspec.json.schema_components([*types, *dict.fromkeys(SHAPES.values())], ref_template=_SHAPES)
+    _say_in_confidence(shapes)
+    return dict(zip(types, references, strict=False)), shapes
+
+
+def _say_in_confidence(shapes: Schema) -> None:
+    """Show what is sealed as requests give it and answers open it."""
+    for record, shape in SHAPES.items():
+        properties = shapes[record.__name__]["properties"]
+        del properties["sealed"]
+        properties["confidential"] = _CONFIDENTIAL | {
+            "anyOf": [{"$ref": _SHAPES.format(name=shape.__name__)}, {"type": "null"}]
+        }
+        properties["erased"] = _ERASED
+    del shapes["Sealed"]
 
 
 def _describe(operation: Schema, method: str, handler: HTTPRouteHandler, refs: dict[type, Schema]) -> None:
@@ -82,7 +105,7 @@ def _describe(operation: Schema, method: str, handler: HTTPRouteHandler, refs: d
     parameters = operation.pop("parameters", [])
     if "body" in opt:
         operation["requestBody"] = {"required": True, "content": _json(refs[opt["body"]])}
-        parameters += [_IDEMPOTENCY] + [_IF_MATCH] * any("{" in path for path in handler.paths)
+        parameters += [_IDEMPOTENCY] + [_IF_MATCH] * (is_document and any("{" in path for path in handler.paths))
     if reads_document:
         parameters += [_IF_NONE_MATCH] * ("answer" in opt) + [_AFTER]
     if parameters:

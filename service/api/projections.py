@@ -1,13 +1,20 @@
-"""Projections: how far they are, and rebuilding one while it serves."""
+"""Projections: how far they are, rebuilding one while it serves, and letting one go on past an event."""
+
+from typing import Annotated
 
 import msgspec
 from litestar import delete, get, post
 from litestar.params import FromPath
+from msgspec import Meta, Struct
 
+from events.catalog import ProjectionEventSkipped
+from events.envelope import Provenance
+from events.words import LongText
 from service.api.http.answer import Answer
+from service.api.http.bodies import body
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, served
-from service.projections import rebuild, status
+from service.api.http.served import ApiRequest, caller, served
+from service.projections import rebuild, skips, status
 from service.projections.catalog import PROJECTIONS, Projection
 from service.projections.status import ProjectionStatus
 
@@ -15,6 +22,13 @@ _WHERE = "/v1/projections"
 _REBUILD = f"{_WHERE}/{{name:str}}/rebuild"
 _BY_NAME = {projection.name: projection for projection in PROJECTIONS}
 _PRIVATE = {"Cache-Control": "no-store"}
+
+
+class Skip(Struct, frozen=True, forbid_unknown_fields=True):
+    """The event at which a projection stopped, and why it is to go on past it."""
+
+    position: Annotated[int, Meta(ge=1)]
+    why: LongText
 
 
 @get(_WHERE, operation_id="listProjections", summary="List projections", opt={"items": ProjectionStatus, "whole": True})
@@ -52,6 +66,24 @@ async def cancel_rebuild(request: ApiRequest, name: FromPath[str]) -> Answer:
     return await _status(request, projection, 200)
 
 
+@post(
+    f"{_WHERE}/{{name:str}}/skip",
+    operation_id="skipEvent",
+    summary="Let a stopped projection go on past an event",
+    opt={"body": Skip, "answer": ProjectionStatus, "status": 202, "whole": True},
+)
+async def skip_event(request: ApiRequest, name: FromPath[str]) -> Answer:
+    """Record that a projection leaves out the event at which it stopped; soon a worker takes it on from there."""
+    here, projection = served(request), _named(name)
+    asked = await body(request, Skip)
+    by = caller(request, "skipEvent", name, asked)
+    provenance = Provenance(by.actor, by.command_id, by.command_hash)
+    stopped = await status.stopped_at(here.queries.store, here.ledger, projection)
+    proposed = ProjectionEventSkipped(projection=projection.name, position=asked.position, why=asked.why)
+    await skips.skip(here.ledger, proposed, stopped.position if stopped else None, provenance)
+    return await _status(request, projection, 202)
+
+
 def _named(name: str) -> Projection:
     if name not in _BY_NAME:
         raise ApiError("not-found", f"there is no projection {name[:80]}; there are {', '.join(_BY_NAME)}")
@@ -64,4 +96,4 @@ async def _status(request: ApiRequest, projection: Projection, code: int) -> Ans
     return Answer(msgspec.json.encode(one), status=code, headers=_PRIVATE)
 
 
-ROUTES = (list_projections, rebuild_projection, cancel_rebuild)
+ROUTES = (list_projections, rebuild_projection, cancel_rebuild, skip_event)

@@ -1,14 +1,18 @@
-"""Sources: register, list, read."""
+"""Sources: register, list, read, describe anew, grade."""
 
-from litestar import get, post
+from collections.abc import Sequence
+
+from litestar import get, patch, post
 from litestar.params import FromPath, FromQuery
 
-from events.catalog import SourceRegistered
+from events.catalog import Event, SourceGraded, SourceRegistered, SourceUpdated
+from events.confidential import Confidential
 from events.identifiers import new_id
-from events.records import Source
+from events.records import Grade, Source, SourceChanges
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
-from service.api.http.served import ApiRequest, Receipt, caller, created, document, listing, page_size, served
+from service.api.http.confidential import confided, confidentially
+from service.api.http.served import ApiRequest, Receipt, caller, document, listing, page_size, recorded, served
 from service.projections.catalog import SOURCES
 from service.projections.documents import SourceDocument
 
@@ -18,10 +22,9 @@ _WHERE = "/v1/sources"
 @post(_WHERE, operation_id="registerSource", summary="Register a source", opt={"body": Source, "answer": Receipt})
 async def register_source(request: ApiRequest) -> Answer:
     """Register who speaks or publishes, the parties it speaks for, and what it is affiliated to."""
-    source = await body(request, Source)
+    source, in_confidence = await confided(request, Source)
     proposed = SourceRegistered(source_id=new_id("source"), source=source)
-    outcome = await served(request).recorder.on_source(proposed, caller(request, "registerSource", source))
-    return created(request, outcome, "source_id", SOURCES, _WHERE)
+    return await _on_source(request, "registerSource", (source,), proposed, in_confidence, status=201)
 
 
 @get(_WHERE, operation_id="listSources", summary="List sources", opt={"items": SourceDocument})
@@ -36,4 +39,50 @@ async def get_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     return await document(request, SOURCES, source_id)
 
 
-ROUTES = (register_source, list_sources, get_source)
+@patch(
+    f"{_WHERE}/{{source_id:str}}",
+    operation_id="updateSource",
+    summary="Describe a source anew",
+    opt={"body": SourceChanges, "answer": Receipt},
+)
+async def update_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
+    """Change a source: members that are left out stay, those that are null are cleared.
+
+    Other parties or affiliations can change verdicts: a worker follows that up for every claim that depends on it.
+    """
+    changes, in_confidence = await confided(request, SourceChanges)
+    proposed = SourceUpdated(source_id=source_id, changes=changes)
+    return await _on_source(request, "updateSource", (source_id, changes), proposed, in_confidence, status=200)
+
+
+@post(
+    f"{_WHERE}/{{source_id:str}}/grades",
+    operation_id="gradeSource",
+    summary="Grade a source",
+    opt={"body": Grade, "answer": Receipt},
+)
+async def grade_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
+    """Record how reliable the desk finds a source, by the Admiralty system's letter, in general or for one topic."""
+    grade = await body(request, Grade)
+    proposed = SourceGraded(source_id=source_id, grade=grade)
+    return await _on_source(request, "gradeSource", (source_id, grade), proposed, status=201)
+
+
+async def _on_source(  # noqa: PLR0913 - what every recording on a source has
+    request: ApiRequest,
+    operation: str,
+    content: Sequence[object],
+    proposed: Event,
+    said: Confidential | None = None,
+    *,
+    status: int,
+) -> Answer:
+    asks = caller(request, operation, *content, said)
+    recorder = served(request).recorder
+    outcome = await confidentially(
+        request.auth.vault, recorder, asks, [proposed], said, lambda events: recorder.on_source(events[0], asks)
+    )
+    return recorded(request, outcome, "source_id", SOURCES, _WHERE, status=status)
+
+
+ROUTES = (register_source, list_sources, get_source, update_source, grade_source)

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,11 +20,21 @@ _CACHED_SECONDS = 2.0
 _MOST_CACHED = 10_000
 
 
+READ_CONFIDENTIAL = "read:confidential"
+"""Opens what was said in confidence."""
+ADMIN = "admin"
+"""Does what cannot be undone: erases subjects."""
+ORDINARY = frozenset({"read", "record", "assess"})
+"""The scopes of a key that was given none."""
+EVERY = ORDINARY | {READ_CONFIDENTIAL, "audit", "webhooks", ADMIN}
+
+
 class Key(Struct, frozen=True):
-    """A key that was recognised: its identifier (``key_…``) and the ledger that it opens."""
+    """A key that was recognised: its identifier (``key_…``), the ledger that it opens, and what it may do there."""
 
     id: str
     ledger: str
+    scopes: AbstractSet[str] = ORDINARY
 
 
 class Keys:
@@ -51,11 +62,11 @@ class Keys:
         if not (token.startswith(_PREFIX) and key_id and secret):
             return None
         with answering():
-            found = await self._store.hmget(keys.api_key(key_id), ["sha256", "ledger"])
-        sha256, ledger = found
+            found = await self._store.hmget(keys.api_key(key_id), ["sha256", "ledger", "scopes"])
+        sha256, ledger, scopes = found
         if sha256 is None or ledger is None or not hmac.compare_digest(sha256, _sha256(secret)):
             return None
-        return Key(f"key_{key_id}", ledger.decode())
+        return Key(f"key_{key_id}", ledger.decode(), ORDINARY if scopes is None else frozenset(scopes.decode().split()))
 
 
 async def ensure_bootstrap_key(store: Store, ledger: str, path: Path, *, replace: bool) -> bool:
@@ -66,12 +77,12 @@ async def ensure_bootstrap_key(store: Store, ledger: str, path: Path, *, replace
     """
     if path.exists():
         token = path.read_text().strip()
-        await _store_key(store, token, ledger)
+        await _store_key(store, token, ledger, EVERY)
         await _be_bootstrap(store, token)
         return True
     if not replace and await store.get(keys.BOOTSTRAP):
         return False
-    token = await new_key(store, ledger)
+    token = await new_key(store, ledger, scopes=EVERY)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -80,16 +91,17 @@ async def ensure_bootstrap_key(store: Store, ledger: str, path: Path, *, replace
     return True
 
 
-async def new_key(store: Store, ledger: str) -> str:
+async def new_key(store: Store, ledger: str, *, scopes: AbstractSet[str] = ORDINARY) -> str:
     """Make a key that opens a ledger, and return it; nobody can learn it again."""
     token = f"{_PREFIX}{new_id('key').removeprefix('key_')}.{secrets.token_urlsafe(32)}"
-    await _store_key(store, token, ledger)
+    await _store_key(store, token, ledger, scopes)
     return token
 
 
-async def _store_key(store: Store, token: str, ledger: str) -> None:
+async def _store_key(store: Store, token: str, ledger: str, scopes: AbstractSet[str]) -> None:
     key_id, _, secret = token.removeprefix(_PREFIX).partition(".")
-    await store.hset(keys.api_key(key_id), mapping={"sha256": _sha256(secret), "ledger": ledger})
+    held = {"sha256": _sha256(secret), "ledger": ledger, "scopes": " ".join(sorted(scopes))}
+    await store.hset(keys.api_key(key_id), mapping=held)
 
 
 async def _be_bootstrap(store: Store, token: str) -> None:

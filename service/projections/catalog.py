@@ -1,5 +1,6 @@
 """Which projections there are: for each its documents, its reducer, and the indexes that lists are read from."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any, Literal
@@ -8,13 +9,22 @@ from msgspec import Struct
 
 from events import catalog
 from events.envelope import streams_of
-from service.projections import documents
-from service.projections.documents import ClaimDocument, PartDocument, SourceDocument, StoryDocument
+from service.projections import folding
+from service.projections.documents import (
+    ClaimDocument,
+    InquiryDocument,
+    PartDocument,
+    PublicationDocument,
+    SourceDocument,
+    StoryDocument,
+)
 from service.verification.facts import Happened
 
 Membership = tuple[str, str]
 """A field and its value, as in ``("state", "contested")``: one sorted set."""
 EVERYTHING: Membership = ("all", "")
+CHANGED: Membership = ("changed", "")
+"""Every document at the position of its last event."""
 
 
 class Change(Struct, frozen=True):
@@ -22,6 +32,8 @@ class Change(Struct, frozen=True):
 
     action: Literal["add", "remove"]
     membership: Membership
+    score: int | None = None
+    """Where it stands in the index; None: where it was registered."""
 
 
 class Projection(Struct, frozen=True):
@@ -29,7 +41,8 @@ class Projection(Struct, frozen=True):
 
     name: str
     document: type
-    key: Callable[[catalog.Event], str | None]
+    keys: Callable[[catalog.Event], Sequence[str]]
+    """The documents that an event changes."""
     fold: Callable[[Any, Sequence[Happened]], Any]
     """From a document (or None) and the events of its stream that follow, the document after them."""
     indexed: Callable[[Any, Any, Sequence[Happened]], Iterator[Change]]
@@ -44,14 +57,25 @@ def _one_by_one(reducer: Callable[[Any, Happened], Any]) -> Callable[[Any, Seque
     return lambda document, happenings: reduce(reducer, happenings, document)
 
 
-def _stream(kind: str) -> Callable[[catalog.Event], str | None]:
-    """Return the identifier of the thing of ``kind`` whose stream an event belongs to, if any."""
+def _streams(kind: str) -> Callable[[catalog.Event], Sequence[str]]:
+    """Return the identifiers of the things of ``kind`` whose streams an event belongs to."""
     prefix = f"{kind}_"
-    return lambda event: next((stream for stream in streams_of(event) if stream.startswith(prefix)), None)
+    return lambda event: [stream for stream in streams_of(event) if stream.startswith(prefix)]
 
 
-def _evidence(event: catalog.Event) -> str | None:
-    return event.evidence_id if isinstance(event, catalog.EvidenceAdded) else None
+def _part(event: catalog.Event) -> Sequence[str]:
+    key = folding.part_of(event)
+    return [key] if key else ()
+
+
+def _inquiry(event: catalog.Event) -> Sequence[str]:
+    match event:
+        case catalog.InquirySent() | catalog.InquiryAnswered() | catalog.InquiryExpired():
+            return [event.inquiry_id]
+        case catalog.RecordingVoided(voided=key) if key.startswith("inquiry_"):
+            return [key]
+        case _:
+            return ()
 
 
 def _nowhere(_before: object, _after: object, _its: Sequence[Happened]) -> Iterator[Change]:
@@ -67,25 +91,92 @@ def _claim_indexes(before: ClaimDocument | None, after: ClaimDocument, its: Sequ
     then, now = _memberships(before), _memberships(after)
     yield from (Change("remove", membership) for membership in then - now)
     yield from (Change("add", membership) for membership in now - then)
-    said = [it.event.statement for it in its if isinstance(it.event, catalog.StatementRecorded)]
-    heard = {source_id for each in said for source_id in (each.speaker_id, each.publisher_id, *each.relay_ids)}
-    yield from (Change("add", ("source", source_id)) for source_id in heard if source_id)
+    named: dict[Membership, None] = {}
+    for it in its:
+        named |= dict.fromkeys(_named(it.event))
+    yield from (Change("add", membership) for membership in named)
+    yield Change("add", CHANGED, its[-1].position)
 
 
-def _memberships(claim: ClaimDocument | None) -> set[Membership]:
-    if claim is None:
+def _memberships(document: ClaimDocument | None) -> set[Membership]:
+    if document is None:
         return set()
-    found = {EVERYTHING, ("story", claim.claim.story_id)}
-    if claim.standing:
-        found.add(("state", claim.standing.state.value))
-        found.update(("flag", flag.value) for flag in claim.standing.flags)
+    claim = document.claim
+    found = {EVERYTHING, ("story", claim.story_id)}
+    found.update(("tag", tag) for tag in claim.tags)
+    found.update(("party", party) for party in (*(claim.serves or ()), *(claim.harms or ())))
+    found.update(("word", word) for word in words_of(claim.text))
+    found.update(("sum", term.claim_id) for term in claim.sum_of)
+    found.update(("parent", whole) for whole in (claim.parent_id, *document.part_of) if whole)
+    if claim.about_statement_id:
+        found.add(("about", claim.about_statement_id))
+    if document.standing:
+        found.add(("state", document.standing.state.value))
+        found.update(("flag", flag.value) for flag in document.standing.flags)
     return found
 
 
+def _named(event: catalog.Event) -> Iterator[Membership]:
+    """Yield who is heard in an event (``source``), and whom a verdict depends on since (``rests``)."""
+    heard: list[str | None] = []
+    rests: list[str | None] = []
+    match event:
+        case catalog.ClaimRegistered(claim=claim):
+            rests = [claim.declared_by]
+        case catalog.ClaimUpdated(changes=changes):
+            rests = [changes.declared_by or None]
+        case catalog.StatementRecorded(statement=said):
+            heard = [said.speaker_id, said.publisher_id, *said.relay_ids]
+            rests = [said.speaker_id, *said.rests_on]
+        case catalog.StatementCorrected(correction=correction):
+            heard = [correction.after.speaker_id or None]
+            rests = [*heard, *(correction.after.rests_on or ())]
+        case catalog.EvidenceAdded(evidence=added):
+            rests = [added.supplied_by]
+    yield from (("source", source_id) for source_id in heard if source_id)
+    yield from (("rests", source_id) for source_id in rests if source_id and source_id.startswith("source_"))
+
+
+def words_of(text: str) -> set[str]:
+    """Return the words by which a text is found: what is written with letters and digits, in lower case."""
+    return {word for word in _WORD.findall(text.casefold()) if len(word) <= _LONGEST_WORD}
+
+
+def _source_indexes(before: SourceDocument | None, after: SourceDocument, _its: Sequence[Happened]) -> Iterator[Change]:
+    then, now = _upper(before), _upper(after)
+    yield from (Change("remove", membership) for membership in then - now)
+    yield from (Change("add", membership) for membership in now - then)
+
+
+def _upper(document: SourceDocument | None) -> set[Membership]:
+    if document is None:
+        return set()
+    uppers = {("affiliated_to", upper) for upper in document.source.affiliated_to}
+    return {EVERYTHING, ("kind", document.source.kind.value), *uppers}
+
+
+def _inquiry_indexes(
+    before: InquiryDocument | None, after: InquiryDocument, _its: Sequence[Happened]
+) -> Iterator[Change]:
+    if before and before.status != after.status:
+        yield Change("remove", ("status", before.status))
+    if before is None:
+        yield Change("add", EVERYTHING)
+    if before is None or before.status != after.status:
+        yield Change("add", ("status", after.status))
+
+
+_WORD = re.compile(r"\w+")
+_LONGEST_WORD = 40
+
 CLAIMS = Projection(
-    "claims", ClaimDocument, _stream("claim"), _one_by_one(documents.claim), _claim_indexes, item=documents.statement
+    "claims", ClaimDocument, _streams("claim"), folding.claim_stream, _claim_indexes, item=folding.statement
 )
-STORIES = Projection("stories", StoryDocument, _stream("story"), _one_by_one(documents.story), _once)
-SOURCES = Projection("sources", SourceDocument, _stream("source"), _one_by_one(documents.source), _once)
-PARTS = Projection("parts", PartDocument, _evidence, _one_by_one(documents.part), _nowhere)
-PROJECTIONS = (CLAIMS, STORIES, SOURCES, PARTS)
+STORIES = Projection("stories", StoryDocument, _streams("story"), _one_by_one(folding.story), _once)
+SOURCES = Projection("sources", SourceDocument, _streams("source"), _one_by_one(folding.source), _source_indexes)
+PARTS = Projection("parts", PartDocument, _part, _one_by_one(folding.part), _nowhere)
+INQUIRIES = Projection("inquiries", InquiryDocument, _inquiry, _one_by_one(folding.inquiry), _inquiry_indexes)
+PUBLICATIONS = Projection(
+    "publications", PublicationDocument, _streams("publication"), _one_by_one(folding.publication), _once
+)
+PROJECTIONS = (CLAIMS, STORIES, SOURCES, PARTS, INQUIRIES, PUBLICATIONS)

@@ -1,18 +1,33 @@
-"""What projections show: one reducer a document, ``(document, event) → document``. Pure.
+"""What projections show: the shape of every document.
 
 A document holds what its own stream says, and identifiers of other things. Lists keep their newest items; the claim's
 history has them all. A claim's statements, which can be many, are a list beside its document, so that one more
 statement costs the same however many there are.
 """
 
-from typing import Any, TypeVar
+from msgspec import UNSET, Struct, UnsetType
 
-from msgspec import Struct, structs
-
-from events import catalog, moments, records, words
-from events.catalog import ClaimRegistered
-from events.records import Absence, Assessment, Claim, Evidence, Source, Statement, Story
-from service.verification.facts import Happened
+from events.records import (
+    Absence,
+    Assessment,
+    Authentication,
+    Challenge,
+    Claim,
+    Correction,
+    Evidence,
+    Grade,
+    Inquiry,
+    Publication,
+    PublicationCorrection,
+    Response,
+    Revocation,
+    Source,
+    Statement,
+    Story,
+    Void,
+    Withdrawal,
+)
+from events.words import Because, Flag, PolicyName, State
 
 MOST_LISTED = 50
 """Items that a list inside a document keeps."""
@@ -27,24 +42,33 @@ class StatementItem(Struct, frozen=True):
     statement: Statement
 
 
+class Checked(Struct, frozen=True):
+    """Somebody examined a piece of evidence: the desk authenticated it, or it was challenged."""
+
+    position: int
+    recordedtime: str
+    authentication: Authentication | None = None
+    challenge: Challenge | None = None
+
+
 class EvidenceItem(Struct, frozen=True):
-    """A piece of evidence, and when the desk authenticated it, if it did."""
+    """A piece of evidence, and who examined it with which outcome, in order."""
 
     id: str
     position: int
     recordedtime: str
     evidence: Evidence
-    authenticated: records.Authentication | None = None
-    authenticated_at: str | None = None
+    checks: tuple[Checked, ...] = ()
 
 
 class AssessmentItem(Struct, frozen=True):
-    """A judgement of the desk."""
+    """A judgement of the desk, and its revocation."""
 
     id: str
     position: int
     recordedtime: str
     assessment: Assessment
+    revoked: Revocation | None = None
 
 
 class AbsenceItem(Struct, frozen=True):
@@ -55,14 +79,63 @@ class AbsenceItem(Struct, frozen=True):
     absence: Absence
 
 
+class InquiryItem(Struct, frozen=True):
+    """A source was asked to respond: ``status`` is open, answered or expired."""
+
+    id: str
+    position: int
+    recordedtime: str
+    inquiry: Inquiry
+    status: str = "open"
+    response: Response | None = None
+
+
+class Amendment(Struct, frozen=True):
+    """What became of a statement: it was corrected, withdrawn, or voided as our mistake."""
+
+    statement_id: str
+    position: int
+    recordedtime: str
+    correction: Correction | None = None
+    withdrawal: Withdrawal | None = None
+    void: Void | None = None
+
+
+class Membership(Struct, frozen=True):
+    """A claim that is read together with another one; ``inverted``: as its negation."""
+
+    claim_id: str
+    inverted: bool
+
+
+class UsedIn(Struct, frozen=True):
+    """A text of ours that relied on the claim. ``affected_by`` names statements withdrawn since."""
+
+    id: str
+    title: str
+    url: str
+    published_at: str
+    state: State | None
+    affected_by: tuple[str, ...] = ()
+    corrected: bool = False
+
+
+class GradeItem(Struct, frozen=True):
+    """The desk graded a source."""
+
+    position: int
+    recordedtime: str
+    grade: Grade
+
+
 class Standing(Struct, frozen=True):
     """Where a claim stands since ``position``, and because of what."""
 
-    state: words.State
-    flags: tuple[words.Flag, ...]
+    state: State
+    flags: tuple[Flag, ...]
     credibility: int
-    because: words.Because
-    policy: words.PolicyName
+    because: Because
+    policy: PolicyName
     engine: int
     position: int
     since: str
@@ -76,6 +149,7 @@ class StoryDocument(Struct, frozen=True):
     position: int
     opened: str
     story: Story
+    closed: str | None = None
 
 
 class SourceDocument(Struct, frozen=True):
@@ -86,10 +160,16 @@ class SourceDocument(Struct, frozen=True):
     position: int
     registered: str
     source: Source
+    grades: tuple[GradeItem, ...] = ()
+    erased: str | UnsetType = UNSET
+    """When its key was deleted, so that nobody can read any more what was said in confidence about it."""
 
 
 class ClaimDocument(Struct, frozen=True):
-    """A claim, as lists show it: where it stands and why, with its evidence and assessments."""
+    """A claim, as lists show it: where it stands and why, with its evidence and assessments.
+
+    ``part_of`` names the claims of whose statements some are read in this one, by a split.
+    """
 
     id: str
     version: int
@@ -102,108 +182,61 @@ class ClaimDocument(Struct, frozen=True):
     evidence: tuple[EvidenceItem, ...] = ()
     absences: tuple[AbsenceItem, ...] = ()
     assessments: tuple[AssessmentItem, ...] = ()
+    inquiries: tuple[InquiryItem, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
+    merged_into: Membership | None = None
+    members: tuple[Membership, ...] = ()
+    part_of: tuple[str, ...] = ()
+    publications: tuple[UsedIn, ...] = ()
     history: str = ""
 
 
+class PartOfClaim(Struct, frozen=True):
+    """A claim that is a part of another one, and where it stands now; a merged one has no state."""
+
+    id: str
+    text: str
+    state: State | None
+    flags: tuple[Flag, ...]
+
+
 class ClaimWithStatements(ClaimDocument, frozen=True):
-    """A claim with the newest fifty of its statements; ``history`` has them all."""
+    """A claim with the newest fifty of its statements; ``history`` has them all.
+
+    ``parts`` are the first fifty of its parts as they are now; ``/v1/claims?parent=`` lists them all.
+    """
 
     statements: tuple[StatementItem, ...] = ()
+    parts: tuple[PartOfClaim, ...] = ()
+
+
+class PublicationDocument(Struct, frozen=True):
+    """A text of ours, as ``GET /v1/publications/{id}`` shows it."""
+
+    id: str
+    version: int
+    position: int
+    recorded: str
+    publication: Publication
+    corrections: tuple[PublicationCorrection, ...] = ()
+
+
+class InquiryDocument(Struct, frozen=True):
+    """An inquiry, as the desk's list of open ones shows it."""
+
+    id: str
+    version: int
+    position: int
+    claim_id: str
+    inquiry: Inquiry
+    deadline: int
+    """The last microsecond (since 1970) in which it may be answered."""
+    status: str = "open"
 
 
 class PartDocument(Struct, frozen=True):
-    """To which claim a piece of evidence belongs."""
+    """To which claim a statement, a piece of evidence, an inquiry or an assessment belongs."""
 
     id: str
     claim_id: str
-
-
-def story(document: StoryDocument | None, it: Happened) -> StoryDocument:
-    """Fold a story's stream."""
-    if document is None and isinstance(it.event, catalog.StoryOpened):
-        return StoryDocument(it.event.story_id, 1, it.position, moments.timestamp(it.recorded_at), it.event.story)
-    raise TypeError(f"{it.event.TYPE} does not follow in a story's stream")
-
-
-def source(document: SourceDocument | None, it: Happened) -> SourceDocument:
-    """Fold a source's stream."""
-    if document is None and isinstance(it.event, catalog.SourceRegistered):
-        return SourceDocument(it.event.source_id, 1, it.position, moments.timestamp(it.recorded_at), it.event.source)
-    raise TypeError(f"{it.event.TYPE} does not follow in a source's stream")
-
-
-def claim(document: ClaimDocument | None, it: Happened) -> ClaimDocument:
-    """Fold a claim's stream into what a reader sees."""
-    at = moments.timestamp(it.recorded_at)
-    if isinstance(it.event, ClaimRegistered):
-        return ClaimDocument(
-            id=it.event.claim_id,
-            version=1,
-            position=it.position,
-            registered=at,
-            updated=at,
-            claim=it.event.claim,
-            history=f"/v1/claims/{it.event.claim_id}/history",
-        )
-    if document is None:
-        raise TypeError(f"{it.event.TYPE} does not begin a claim's stream")
-    return structs.replace(document, version=document.version + 1, updated=at, **_changes(document, it, at))
-
-
-def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]:
-    """Return the members that an event changes."""
-    match it.event:
-        case catalog.StatementRecorded(statement=said):
-            return {"stances": document.stances | {said.stance.value: document.stances.get(said.stance.value, 0) + 1}}
-        case catalog.EvidenceAdded(evidence_id=key, evidence=added):
-            return {"evidence": _listed(document.evidence, EvidenceItem(key, it.position, at, added))}
-        case catalog.EvidenceAuthenticated(evidence_id=key, authentication=found):
-            return {
-                "evidence": tuple(
-                    structs.replace(item, authenticated=found, authenticated_at=at) if item.id == key else item
-                    for item in document.evidence
-                )
-            }
-        case catalog.EvidenceAbsenceNoted(absence=noted):
-            return {"absences": _listed(document.absences, AbsenceItem(it.position, at, noted))}
-        case catalog.AssessmentMade(assessment_id=key, assessment=made):
-            return {"assessments": _listed(document.assessments, AssessmentItem(key, it.position, at, made))}
-        case catalog.ClaimStateChanged() as changed:
-            return {"standing": _standing(changed, it.position, at)}
-        case other:
-            raise TypeError(f"{other.TYPE} does not follow in a claim's stream")
-
-
-def _standing(changed: catalog.ClaimStateChanged, position: int, at: str) -> Standing:
-    return Standing(
-        state=changed.to,
-        flags=changed.flags,
-        credibility=changed.credibility,
-        because=changed.because,
-        policy=changed.policy,
-        engine=changed.engine,
-        position=position,
-        since=at,
-    )
-
-
-def statement(it: Happened) -> StatementItem | None:
-    """Return the statement that an event adds to its claim's list, if it adds one."""
-    if not isinstance(it.event, catalog.StatementRecorded):
-        return None
-    return StatementItem(it.event.statement_id, it.position, moments.timestamp(it.recorded_at), it.event.statement)
-
-
-def part(document: PartDocument | None, it: Happened) -> PartDocument:
-    """Say to which claim a thing with an identifier of its own belongs."""
-    if document is None and isinstance(it.event, catalog.EvidenceAdded):
-        return PartDocument(it.event.evidence_id, it.event.claim_id)
-    raise TypeError(f"{it.event.TYPE} does not begin a part of a claim")
-
-
-_Item = TypeVar("_Item")
-
-
-def _listed(items: tuple[_Item, ...], item: _Item) -> tuple[_Item, ...]:
-    """Return a list with one more item at its end, and only its newest."""
-    return (*items, item)[-MOST_LISTED:]
+    position: int

@@ -6,7 +6,7 @@ many projectors race and wherever one is killed.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +15,9 @@ from redis.exceptions import NoScriptError
 from events.envelope import Entry
 from events.errors import UnreadableEvent
 from events.keys import LedgerKeys
+from events.ledger import Ledger
 from events.store import Script, Store, answering
+from service.projections import skips
 from service.projections.catalog import Projection
 from service.projections.documents import MOST_LISTED
 from service.verification.facts import Happened, happened
@@ -24,6 +26,15 @@ _SCRIPT = Script("service.projections", "project.lua")
 _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
 _MODULUS = 1 << 128
+_Batch: TypeAlias = list[tuple[Happened, Sequence[str]]]
+"""Events that concern a projection, each with the name of the document that it changes."""
+CATCH_UP = 4000
+"""Events that are folded at once by a projector that is behind: a document that many of them change is written once."""
+_LARGEST_BATCH = 8 * 1024 * 1024
+"""Bytes of events after which a batch is large enough."""
+_PAGE = 1000
+_AT_ONCE = 2000
+"""Values of one command in the script: Lua's stack is bounded."""
 
 
 class Place(NamedTuple):
@@ -49,14 +60,41 @@ class Stopped(Exception):
 class Changes:
     """What is to be written: the keys, and for each change an action, its key's index, and what the action takes."""
 
-    def __init__(self, keys: list[str]) -> None:
-        self.keys = keys
-        self.made: list[tuple[Any, ...]] = []
+    def __init__(self, projection_key: str) -> None:
+        self._keys = {projection_key: 1}
+        self._made: list[tuple[Any, ...]] = []
+        self._members: dict[str, dict[str, int | None]] = {}
 
-    def add(self, action: str, key: str, *values: object) -> None:
-        """Add a change of one key."""
-        self.keys.append(key)
-        self.made.append((action, len(self.keys), *values))
+    @property
+    def keys(self) -> list[str]:
+        """The keys, each once, in the order of their indexes."""
+        return list(self._keys)
+
+    def document(self, key: str, content: str) -> None:
+        """Set a document."""
+        self._made.append(("set", self._index(key), content))
+
+    def listed(self, key: str, items: list[str]) -> None:
+        """Add items to the end of the bounded list beside a document."""
+        self._made.append(("list", self._index(key), MOST_LISTED, items))
+
+    def member(self, key: str, name: str, position: int | None) -> None:
+        """Let a document enter an index at a position, or leave it."""
+        self._members.setdefault(key, {})[name] = position
+
+    def packed(self) -> bytes:
+        """Return the changes as the script takes them; those of one index together."""
+        for key, members in self._members.items():
+            entering = [part for name, position in members.items() if position is not None for part in (position, name)]
+            leaving = [name for name, position in members.items() if position is None]
+            for action, parts in (("add", entering), ("remove", leaving)):
+                for begin in range(0, len(parts), _AT_ONCE):
+                    self._made.append((action, self._index(key), parts[begin : begin + _AT_ONCE]))
+        self._members.clear()
+        return _pack(self._made)
+
+    def _index(self, key: str) -> int:
+        return self._keys.setdefault(key, len(self._keys) + 1)
 
 
 class Plan(Struct, frozen=True):
@@ -93,11 +131,27 @@ async def write(store: Store, plans: Sequence[Plan]) -> list[bool]:
                 await _SCRIPT.load(store)
 
 
+async def read_batch(ledger: Ledger, after: int, end: int | None = None) -> list[Entry]:
+    """Return the entries that follow a position, as many as are folded at once, up to ``end``."""
+    found: list[Entry] = []
+    size = 0
+    while len(found) < CATCH_UP and size < _LARGEST_BATCH:
+        at = found[-1].position if found else after
+        limit = _PAGE if end is None else min(_PAGE, end - at)
+        page = await ledger.read(at, limit)
+        found += page
+        size += sum(len(entry.raw) for entry in page)
+        if len(page) < _PAGE:
+            break
+    return found
+
+
 class Projector:
     """Makes plans for one projection. Any number of them may work on the same one."""
 
-    def __init__(self, store: Store, keys: LedgerKeys, projection: Projection) -> None:
-        self._store, self._keys, self.projection = store, keys, projection
+    def __init__(self, store: Store, ledger: Ledger, projection: Projection) -> None:
+        self._store, self._ledger, self.projection = store, ledger, projection
+        self._keys = ledger.keys
         self._decode: Any = msgspec.json.Decoder(projection.document).decode
 
     async def place(self, generation: int | None = None) -> Place:
@@ -107,27 +161,45 @@ class Projector:
     async def plan(self, at: Place, entries: Sequence[Entry]) -> Plan:
         """Fold the entries that follow ``at`` into the documents, and return what is to be written.
 
-        An event that this release cannot read, or that does not follow from those before it, ends the plan.
+        An event that this release cannot read, or that does not follow from those before it, ends the plan, unless
+        it is on record that this projection skips it.
         """
-        batch, stopped = self._readable(entries)
+        batch, end, stopped = await self._readable(at.checkpoint, entries)
         documents = await self._documents(at.generation, batch)
-        try:
-            return self._fold(at, batch, documents, stopped)
-        except (TypeError, KeyError):
-            return self._fold_until_it_fails(at, batch, documents)
+        while True:
+            try:
+                return self._fold(at, batch, documents, end, stopped)
+            except (TypeError, KeyError):
+                n = self._first_that_fails(at, batch, documents)
+            bad = batch[n][0].position
+            if await self._is_skipped(bad):
+                del batch[n]
+                continue
+            end, batch = bad - 1, batch[:n]
+            stopped = Stopped(self.projection.name, bad, "it does not follow from the events before it")
 
-    def _readable(self, entries: Sequence[Entry]) -> tuple[list[Happened], Stopped | None]:
-        batch = []
+    async def _readable(self, end: int, entries: Sequence[Entry]) -> tuple[_Batch, int, Stopped | None]:
+        """Return the events that concern the projection, each with its document, and how far they reach."""
+        batch: _Batch = []
+        keys = self.projection.keys
         for entry in entries:
             try:
-                batch.append(happened(entry))
+                it = _happened(entry)
             except UnreadableEvent as error:
-                return batch, Stopped(self.projection.name, entry.position, str(error))
-        return batch, None
+                if not await self._is_skipped(entry.position):
+                    return batch, end, Stopped(self.projection.name, entry.position, str(error))
+            else:
+                if names := keys(it.event):
+                    batch.append((it, names))
+            end = entry.position
+        return batch, end, None
 
-    async def _documents(self, generation: int, batch: list[Happened]) -> dict[str, bytes]:
+    async def _is_skipped(self, position: int) -> bool:
+        return await skips.is_skipped(self._ledger, self.projection.name, position)
+
+    async def _documents(self, generation: int, batch: _Batch) -> dict[str, bytes]:
         """Return the stored documents among those that a batch touches."""
-        names = list({key: None for it in batch if (key := self.projection.key(it.event))})
+        names = list({name: None for _, names in batch for name in names})
         if not names:
             return {}
         with answering():
@@ -135,30 +207,31 @@ class Projector:
             stored = await self._store.mget(keys)
         return {name: raw for name, raw in zip(names, stored, strict=True) if raw is not None}
 
-    def _fold_until_it_fails(self, at: Place, batch: list[Happened], documents: dict[str, bytes]) -> Plan:
-        """Find the first event that does not fold, by halves, and return the plan up to the one before it."""
+    def _first_that_fails(self, at: Place, batch: _Batch, documents: dict[str, bytes]) -> int:
+        """Return the index of the first event that does not fold, found by halves."""
         good, bad = 0, len(batch)
         while good + 1 < bad:
             middle = (good + bad) // 2
             try:
-                self._fold(at, batch[:middle], documents, None)
+                self._fold(at, batch[:middle], documents, at.checkpoint)
             except (TypeError, KeyError):
                 bad = middle
             else:
                 good = middle
-        stopped = Stopped(self.projection.name, batch[good].position, "it does not follow from the events before it")
-        return self._fold(at, batch[:good], documents, stopped)
+        return good
 
-    def _fold(self, at: Place, batch: list[Happened], documents: dict[str, bytes], stopped: Stopped | None) -> Plan:
+    def _fold(
+        self, at: Place, batch: _Batch, documents: dict[str, bytes], end: int, stopped: Stopped | None = None
+    ) -> Plan:
         touched: dict[str, list[Happened]] = {}
-        for it in batch:
-            if key := self.projection.key(it.event):
-                touched.setdefault(key, []).append(it)
-        changes, digest = Changes([self._keys.projection(self.projection.name)]), at.digest
-        for key, happenings in touched.items():
-            digest += self._change(at.generation, key, documents.get(key), happenings, changes)
-        after = Place(at.generation, batch[-1].position if batch else at.checkpoint, digest % _MODULUS)
-        args = [at.generation, at.checkpoint, after.checkpoint, f"{after.digest:x}", _pack(changes.made)]
+        for it, names in batch:
+            for name in names:
+                touched.setdefault(name, []).append(it)
+        changes, digest = Changes(self._keys.projection(self.projection.name)), at.digest
+        for name, happenings in touched.items():
+            digest += self._change(at.generation, name, documents.get(name), happenings, changes)
+        after = Place(at.generation, end, digest % _MODULUS)
+        args = [at.generation, at.checkpoint, after.checkpoint, f"{after.digest:x}", changes.packed()]
         return Plan(after, changes.keys, args, stopped)
 
     def _change(
@@ -169,18 +242,28 @@ class Projector:
         document = None if before is None else self._decode(before)
         folded = projection.fold(document, happenings)
         after = _encode(folded)
-        changes.add("set", self._keys.document(name, generation, key), after.decode())
+        changes.document(self._keys.document(name, generation, key), after.decode())
         items = [item for it in happenings if projection.item and (item := projection.item(it)) is not None]
         encoded = [_encode(item) for item in items]
         if encoded:
             listed = [item.decode() for item in encoded[-MOST_LISTED:]]
-            changes.add("list", self._keys.listed(name, generation, key), MOST_LISTED, listed)
+            changes.listed(self._keys.listed(name, generation, key), listed)
         for change in projection.indexed(document, folded, happenings):
-            scored = (folded.position,) if change.action == "add" else ()
-            changes.add(change.action, self._keys.index(name, generation, *change.membership), *scored, key)
-        gone = _hash(key, before) if before is not None else 0
-        return _hash(key, after) - gone + sum(_hash(key, item) for item in encoded)
+            index = self._keys.index(name, generation, *change.membership)
+            changes.member(index, key, (change.score or folded.position) if change.action == "add" else None)
+        salt = key.encode()[:64]
+        gone = _hash(salt, before) if before is not None else 0
+        return _hash(salt, after) - gone + sum([_hash(salt, item) for item in encoded])
 
 
-def _hash(key: str, content: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(content, key=key.encode()[:64], digest_size=16).digest())
+def _happened(entry: Entry) -> Happened:
+    """Return an entry as something that happened, decoded once for all projections."""
+    known = entry.__dict__
+    if "happened" not in known:
+        known["happened"] = happened(entry)
+    it: Happened = known["happened"]
+    return it
+
+
+def _hash(salt: bytes, content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, key=salt, digest_size=16).digest())

@@ -5,7 +5,7 @@
 -- ARGV  generation, checkpoint where the batch began, checkpoint after it, digest after it,
 --       and the changes in MessagePack, each one of
 --         {'set', index into KEYS, document}      {'list', index into KEYS, most, items}
---         {'add', index into KEYS, score, id}     {'remove', index into KEYS, id}
+--         {'add', index into KEYS, {score, id, …}}   {'remove', index into KEYS, {id, …}}
 -- Returns 1 if it was written; 0 if another projector was quicker, or if the generation is no more.
 
 local CHECKPOINT, DIGEST = 'checkpoint:' .. ARGV[1], 'digest:' .. ARGV[1]
@@ -21,12 +21,11 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[5])) do
   if action == 'set' then
     redis.call('SET', key, change[3])
   elseif action == 'list' then
-    for _, item in ipairs(change[4]) do redis.call('RPUSH', key, item) end
-    redis.call('LTRIM', key, -change[3], -1)
+    if redis.call('RPUSH', key, unpack(change[4])) > change[3] then redis.call('LTRIM', key, -change[3], -1) end
   elseif action == 'add' then
-    redis.call('ZADD', key, change[3], change[4])
+    redis.call('ZADD', key, unpack(change[3]))
   else
-    redis.call('ZREM', key, change[3])
+    redis.call('ZREM', key, unpack(change[3]))
   end
 end
 redis.call('HSET', KEYS[1], CHECKPOINT, ARGV[3], DIGEST, ARGV[4])

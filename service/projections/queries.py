@@ -10,7 +10,8 @@ from msgspec import Struct
 from events.keys import LedgerKeys
 from events.store import Script, Store, answering
 from service.projections.catalog import EVERYTHING, Membership, Projection
-from service.projections.engine import Place, place
+from service.projections.documents import MOST_LISTED
+from service.projections.engine import place
 
 LONGEST_WAIT = 2.0
 """Seconds that a read waits for a write that it must see."""
@@ -33,6 +34,8 @@ class Found(Struct, frozen=True):
     raw: bytes
     version: int
     generation: int
+    related: tuple[bytes, ...] = ()
+    """The first documents of the index that was asked for with it."""
 
 
 class Page(Struct, frozen=True):
@@ -61,10 +64,13 @@ class Queries:
         """Return the generation of a projection that this process last saw."""
         return self._generations.get(projection.name, 1)
 
-    async def document(self, projection: Projection, document_id: str, *, listed: str = "") -> Found | None:
+    async def document(
+        self, projection: Projection, document_id: str, *, listed: str = "", related: Membership | None = None
+    ) -> Found | None:
         """Return one document, with the list beside it as its last member if ``listed`` names that.
 
-        One round trip, unless the projection has just been rebuilt.
+        ``related`` asks for the first fifty documents of an index besides; only with ``listed``. One round trip, two if
+        there are such documents, unless the projection has just been rebuilt.
         """
         name = projection.name
         while True:
@@ -72,8 +78,10 @@ class Queries:
             keys = [self._keys.projection(name), self._keys.document(name, generation, document_id)]
             if listed:
                 keys.append(self._keys.listed(name, generation, document_id))
+            if related:
+                keys.append(self._keys.index(name, generation, *related))
             with answering():
-                current, raw, items = await _DOCUMENT.run(self.store, keys, [])
+                current, raw, items, members = await _DOCUMENT.run(self.store, keys, [MOST_LISTED])
             self._generations[name] = int(current or 1)
             if self._generations[name] == generation:
                 break
@@ -82,18 +90,32 @@ class Queries:
         version = _version_of(raw).version
         if listed:
             raw = b'%s,"%s":[%s]}' % (raw[:-1], listed.encode(), b",".join(items))
-        return Found(raw, version, generation)
+        names = [member.decode() for member in members]
+        beside, _ = await self._documents(projection, generation, names) if names else ([], generation)
+        return Found(raw, version, generation, tuple(each for each in beside if each is not None))
 
     async def page(
-        self, projection: Projection, filters: Sequence[Membership], *, after: int = 0, limit: int = 50
+        self,
+        projection: Projection,
+        filters: Sequence[Membership],
+        *,
+        after: int = 0,
+        limit: int = 50,
+        by: Membership | None = None,
     ) -> Page:
-        """Return the documents that are in every one of the indexes, in order of registration."""
+        """Return the documents that are in every one of the indexes, in order of registration.
+
+        ``by`` names an index whose order it is instead.
+        """
         at = await place(self.store, self._keys, projection.name)
         indexes = [
-            self._keys.index(projection.name, at.generation, field, value) for field, value in filters or [EVERYTHING]
+            self._keys.index(projection.name, at.generation, field, value)
+            for field, value in filters or [by or EVERYTHING]
         ]
         begin = after
         walked, *checked = await self._smallest_first(indexes)
+        if by and filters:
+            walked, checked = self._keys.index(projection.name, at.generation, *by), indexes
         found: list[tuple[str, int]] = []
         more = True
         for _ in range(_MOST_WALKS):
@@ -108,9 +130,9 @@ class Queries:
                 break
         if len(found) > limit:
             found, after, more = found[:limit], found[limit - 1][1], True
-        items = await self._documents(projection, at, [member for member, _ in found])
-        if None in items and (await place(self.store, self._keys, projection.name)).generation != at.generation:
-            return await self.page(projection, filters, after=begin, limit=limit)  # rebuilt while we read
+        items, live = await self._documents(projection, at.generation, [member for member, _ in found])
+        if live != at.generation:  # rebuilt while we read: indexes or documents may have been dropped under us
+            return await self.page(projection, filters, after=begin, limit=limit, by=by)
         return Page([item for item in items if item is not None], after if more else None)
 
     async def wait_for(self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT) -> None:
@@ -148,9 +170,14 @@ class Queries:
         inside = [all(score is not None for score in scores) for scores in zip(*answers, strict=True)]
         return [member for member, kept in zip(members, inside, strict=True) if kept]
 
-    async def _documents(self, projection: Projection, at: Place, names: list[str]) -> list[bytes | None]:
-        if not names:
-            return []
+    async def _documents(
+        self, projection: Projection, generation: int, names: list[str]
+    ) -> tuple[list[bytes | None], int]:
+        """Return documents of a generation, and the generation that is live after they were read."""
         with answering():
-            keys = [self._keys.document(projection.name, at.generation, name) for name in names]
-            return list(await self.store.mget(keys))
+            pipeline = self.store.pipeline(transaction=False)
+            if names:
+                pipeline.mget([self._keys.document(projection.name, generation, name) for name in names])
+            pipeline.hget(self._keys.projection(projection.name), "generation")
+            *found, live = await pipeline.execute()
+        return list(found[0]) if found else [], int(live or 1)

@@ -4,6 +4,7 @@ The live generation is read and written throughout. Memory is bounded by a batch
 is killed, the next to rebuild drops what it left and begins again. Nothing that readers see is ever half done.
 """
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from msgspec import Struct
@@ -12,11 +13,13 @@ from events.lease import Lease
 from events.ledger import Ledger
 from events.store import Script, Store, answering
 from service.projections.catalog import Projection
-from service.projections.engine import Place, Projector, place, write
+from service.projections.engine import Place, Projector, place, read_batch, write
 
 _SWAP = Script("service.projections", "swap.lua")
-_BATCH = 1000
 _DROPPED_AT_ONCE = 500
+_RENEWED_AFTER = 1.0
+"""Seconds after which the lease is renewed, between two batches."""
+_DIFFERENT = -2
 
 
 class RebuildRefused(Exception):
@@ -76,18 +79,23 @@ async def _build(
     store: Store, ledger: Ledger, projection: Projection, generation: int, lease: Lease
 ) -> AsyncIterator[Progress]:
     """Fold a new generation, compare it with the live one, and let it be the live one."""
-    projector, at = Projector(store, ledger.keys, projection), Place(generation, 0)
+    projector, at = Projector(store, ledger, projection), Place(generation, 0)
+    name, renewed = ledger.keys.projection(projection.name), time.monotonic()
     while True:
         live = await projector.place()
-        if at.checkpoint < live.checkpoint:
+        while at.checkpoint < live.checkpoint:
             at = await _fold_batch(ledger, projector, at, live.checkpoint, store)
-            await _renew(lease, projection)
+            if time.monotonic() - renewed > _RENEWED_AFTER:
+                await _renew(lease, projection)
+                renewed = time.monotonic()
             yield Progress(at.checkpoint, live.checkpoint)
-            continue
-        await _compare(store, ledger, projection, live, at)
-        with answering():
-            name = ledger.keys.projection(projection.name)
-            swapped = await _SWAP.run(store, [name], [live.generation, at.generation])
+        with answering():  # at once: the live one moves on
+            swapped = await _SWAP.run(store, [name], [live.generation, at.generation, projection.version])
+        if swapped == _DIFFERENT:
+            raise RebuildRefused(
+                f"{projection.name} rebuilt at {at.checkpoint} has digest {at.digest:032x}, and the live one has"
+                " another: something other than a projector wrote to one of them"
+            )
         if swapped < 0:
             raise RebuildRefused(f"the rebuild of {projection.name} was called off")
         if swapped:
@@ -126,7 +134,7 @@ async def _begin(store: Store, ledger: Ledger, projection: Projection) -> int:
 
 
 async def _fold_batch(ledger: Ledger, projector: Projector, at: Place, end: int, store: Store) -> Place:
-    entries = await ledger.read(at.checkpoint, min(_BATCH, end - at.checkpoint))
+    entries = await read_batch(ledger, at.checkpoint, end)
     plan = await projector.plan(at, entries)
     (written,) = await write(store, [plan])
     if not written:
@@ -134,17 +142,6 @@ async def _fold_batch(ledger: Ledger, projector: Projector, at: Place, end: int,
     if plan.stopped:
         raise RebuildRefused(str(plan.stopped))
     return plan.after
-
-
-async def _compare(store: Store, ledger: Ledger, projection: Projection, live: Place, new: Place) -> None:
-    """Raise ``RebuildRefused`` if two generations of one version differ at one position."""
-    with answering():
-        version = await store.hget(ledger.keys.projection(projection.name), f"version:{live.generation}")
-    if int(version or 1) == projection.version and live != Place(live.generation, new.checkpoint, new.digest):
-        raise RebuildRefused(
-            f"{projection.name} rebuilt at {new.checkpoint} has digest {new.digest:032x}, and the live one"
-            f" {live.digest:032x}: something other than a projector wrote to one of them"
-        )
 
 
 async def _drop(store: Store, ledger: Ledger, projection: Projection, generation: int) -> None:

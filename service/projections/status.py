@@ -41,6 +41,13 @@ async def of_all(store: Store, ledger: Ledger) -> list[ProjectionStatus]:
     return [await _of_one(store, ledger, projection, head) for projection in PROJECTIONS]
 
 
+async def stopped_at(store: Store, ledger: Ledger, projection: Projection) -> StoppedAt | None:
+    """Return the event at which a projection stopped, if it did."""
+    with answering():
+        stopped = await store.hget(ledger.keys.projection(projection.name), _STOPPED)
+    return msgspec.json.decode(stopped, type=StoppedAt) if stopped else None
+
+
 async def mark_stopped(store: Store, ledger: Ledger, stopped: Stopped) -> None:
     """Say for all to see that a projection stopped."""
     with answering():
@@ -60,7 +67,7 @@ async def _of_one(store: Store, ledger: Ledger, projection: Projection, head: in
     fields = {name.decode(): value for name, value in found.items()}
     generation, building = int(fields.get("generation", 1)), fields.get("building")
     checkpoint = int(fields.get(f"checkpoint:{generation}", 0))
-    stopped = fields.get(_STOPPED)
+    stopped = msgspec.json.decode(fields[_STOPPED], type=StoppedAt) if _STOPPED in fields else None
     return ProjectionStatus(
         name=projection.name,
         generation=generation,
@@ -70,5 +77,5 @@ async def _of_one(store: Store, ledger: Ledger, projection: Projection, head: in
         requested="requested" in fields,
         building=int(building) if building else None,
         built=int(fields.get(f"checkpoint:{int(building)}", 0)) if building else None,
-        stopped=msgspec.json.decode(stopped, type=StoppedAt) if stopped else None,
+        stopped=stopped if stopped and stopped.position > checkpoint else None,
     )

@@ -29,6 +29,7 @@ from service.verification.facts import Facts, Happened, fold, happened
 from service.verification.reference import Edition, Reference
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, VersionMismatch
 from service.verification.snapshots import Snapshots
+from service.verification.sources import SourceHistory
 
 _ATTEMPTS = 8
 _MOST_CACHED = 10_000
@@ -46,7 +47,7 @@ class Caller(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What a command recorded: its events with their places, and the version of its first stream after them.
+    """What a command recorded: its events with their places, and the version of what it is about after them.
 
     ``repeated`` says that an earlier command with the same id did it.
     """
@@ -144,6 +145,30 @@ class Recorder:
 
         return await self._on_one(once, REFERENCE, caller, new=False)
 
+    async def erase(
+        self, proposed: catalog.SubjectErased, caller: Caller, delete: Callable[[str], Awaitable[None]]
+    ) -> Outcome:
+        """Have the key of a subject deleted, and record that it was.
+
+        The key goes first, so that the record never says more than is so: whoever finds no record of it does it again.
+        Raises ``AlreadyRecorded`` if it is on record, when the key was deleted all the same; ``NotOnRecord`` and
+        ``VersionMismatch`` before anything is done; or an error of the ledger or of ``delete``.
+        """
+        subject = proposed.subject_id
+
+        async def once() -> Outcome:
+            its: list[Event] = []
+            while entries := await self._ledger.history(subject, after=len(its)):
+                its += [entry.event for entry in entries]
+            if not its and subject.startswith("source_"):
+                raise NotOnRecord(f"there is no source {subject[:80]}")
+            _expect(caller, len(its))
+            await delete(subject)
+            events = decide.on_erasure(proposed, its)
+            return await self._append(events, {subject: len(its)}, caller, None)
+
+        return await self._on_one(once, subject, caller, new=False)
+
     async def on_claim(self, proposed: Sequence[Event], caller: Caller, *, reads: Iterable[str] = ()) -> Outcome:
         """Record events on claims, and the new state of every claim for which it differs.
 
@@ -185,14 +210,40 @@ class Recorder:
                 await self._look_again(conflict, attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    async def world(self, claim_id: str) -> tuple[World, Edition]:
-        """Return all that a verdict on a claim depends on, as it is now, through time. Raises ``NotOnRecord``."""
+    async def world(self, claim_id: str, position: int | None = None) -> tuple[World, Edition]:
+        """Return all that a verdict on a claim depends on, now or as of a position. Raises ``NotOnRecord``."""
         edition = await self.reference.renew()
-        await self._refresh([claim_id])
-        world, _ = await self._world(edition, [claim_id], ())
+        if position is None:
+            await self._refresh([claim_id])
+            world, _ = await self._world(edition, [claim_id], ())
+        else:
+            world, _ = await self._world(edition, [claim_id], (), given=await self._until(claim_id, position))
         if claim_id not in world.facts:
             raise NotOnRecord(f"there is no claim {claim_id[:80]}")
         return world, edition
+
+    async def _until(self, claim_id: str, position: int) -> dict[str, Facts]:
+        """Return the facts of a claim, and of all that it was read with, as of a position."""
+        found: dict[str, Facts] = {}
+        waiting = [claim_id]
+        while waiting:
+            each = waiting.pop()
+            if each in found:
+                continue
+            facts: Facts | None = None
+            version = 0
+            while entries := await self._ledger.history(each, after=version):
+                version += len(entries)
+                facts = fold(facts, (happened(entry) for entry in entries if entry.position <= position))
+                if entries[-1].position > position:
+                    break
+            if facts is None:
+                if each == claim_id:
+                    raise NotOnRecord(f"there was no claim {claim_id[:80]} then")
+                continue
+            found[each] = facts
+            waiting += [*facts.neighbours(), *_claims_named(facts.claim)]
+        return found
 
     async def drain(self) -> None:
         """Wait until every command that was given has its outcome."""
@@ -260,7 +311,7 @@ class Recorder:
                 story_id = decision.facts[_claims_of(proposal.events)[0]].claim.story_id
                 outcome = await self._append(decision.events, conditions, proposal.caller, story_id)
             except Refusal:
-                if earlier := await self._recall(proposal.caller):
+                if earlier := await self.recall(proposal.caller):
                     return earlier
                 if attempt or not await self._reference_moved():
                     raise
@@ -279,8 +330,7 @@ class Recorder:
         edition = await self.reference.edition()
         claim_ids = _claims_of(proposal.events)
         world, conditions = await self._world(edition, claim_ids, proposal.events, proposal.reads, facts)
-        own = world.facts.get(claim_ids[0])
-        _expect(proposal.caller, own.version if own else 0)
+        _expect(proposal.caller, conditions[_subject(proposal.events)])
         decision = decide.on_claims(proposal.events, world, time.time_ns() // 1000)
         return decision, conditions, decision.facts
 
@@ -295,7 +345,9 @@ class Recorder:
         """Return what a decision on these claims reads, and the versions of all the streams that it reads."""
         new = {event.claim_id: event.claim for event in proposed if isinstance(event, catalog.ClaimRegistered)}
         facts: dict[str, Facts] = {}
-        conditions = dict.fromkeys(_streams_begun(proposed), 0)
+        conditions = dict.fromkeys(_texts(proposed, catalog.PublicationRecorded), 0)
+        corrected = _texts(proposed, catalog.PublicationCorrected)
+        conditions |= {text: await self._ledger.version(text) for text in corrected}
         waiting = [*claim_ids, *reads, *(each for claim in new.values() for each in _claims_named(claim))]
         waiting += [each for event in proposed for each in _claims_named_by(event)]
         while waiting:
@@ -310,7 +362,8 @@ class Recorder:
                 continue
             facts[claim_id] = found
             if len(facts) <= MOST_TOGETHER:
-                waiting += [*found.neighbours(), *_claims_named(found.claim)]
+                waiting += found.neighbours()
+                waiting += (each for wording in found.wordings for each in _claims_named(wording.claim))
         conditions |= {claim_id: found.version for claim_id, found in facts.items()}
         conditions |= {claim_id: 0 for claim_id in new if claim_id not in facts} | {REFERENCE: edition.version}
         if not (facts or new):
@@ -319,14 +372,20 @@ class Recorder:
         stories = {key: await edition.story(key) for key in begun | {each.claim.story_id for each in facts.values()}}
         conditions |= {story_id: len(stories[story_id]) for story_id in begun}
         named = {source_id for event in proposed for source_id in _sources_named(event)}
-        for claim_id, each in facts.items():
-            cached = self._cache.get(claim_id)
-            if cached is None or cached.edition is not edition:
-                named |= each.source_ids()
-                if cached:
-                    cached.edition = edition
-        sources = await edition.read_sources(named)
+        sources = await self._read_sources(edition, facts, named)
         return World(facts, stories, sources, edition.policy), conditions
+
+    async def _read_sources(self, edition: Edition, facts: Mapping[str, Facts], named: set[str]) -> SourceHistory:
+        """Return the edition's sources, with those that are named and those of all the claims among them."""
+        kept = {claim_id: self._cache.get(claim_id) for claim_id in facts}
+        for claim_id, cached in kept.items():
+            if cached is None or cached.edition is not edition or cached.facts is not facts[claim_id]:
+                named |= facts[claim_id].source_ids()
+        sources = await edition.read_sources(named)
+        for claim_id, cached in kept.items():
+            if cached and cached.facts is facts[claim_id]:  # they may have moved on while the sources were read
+                cached.edition = edition
+        return sources
 
     # --------------------------------------------------------------------------- appending and recalling
 
@@ -338,7 +397,7 @@ class Recorder:
             try:
                 return await once()
             except Refusal:
-                if earlier := await self._recall(caller):
+                if earlier := await self.recall(caller):
                     return earlier
                 if attempt or not await self._reference_moved():
                     raise
@@ -373,11 +432,14 @@ class Recorder:
             return await self._rebuilt(appended)
         at = moments.microseconds(appended.recordedtime)
         recorded = tuple(Happened(event, appended.first + n, at) for n, event in enumerate(events))
-        (stream, *_) = streams_of(events[0])
-        made = sum(stream in streams_of(event) for event in events)
-        return Outcome(recorded, appended.recordedtime, conditions.get(stream, 0) + made, repeated=False)
+        stream = _subject(events)
+        if stream in conditions:
+            version = conditions[stream] + sum(stream in streams_of(event) for event in events)
+        else:
+            version = await self._ledger.version_at(stream, appended.last)
+        return Outcome(recorded, appended.recordedtime, version, repeated=False)
 
-    async def _recall(self, caller: Caller) -> Outcome | None:
+    async def recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
         earlier = await self._ledger.recall(caller.command_id, caller.command_hash)
         return await self._rebuilt(earlier) if earlier else None
@@ -385,7 +447,7 @@ class Recorder:
     async def _rebuilt(self, appended: Appended) -> Outcome:
         """Return an outcome from the events that an earlier command recorded, wherever it recorded them."""
         entries = await self._ledger.at(iter(range(appended.first, appended.last + 1)))
-        version = await self._ledger.version_at(entries[0].envelope.subject, appended.last)
+        version = await self._ledger.version_at(_subject([entry.event for entry in entries]), appended.last)
         return Outcome(tuple(map(happened, entries)), entries[0].envelope.recordedtime, version, repeated=True)
 
     # ------------------------------------------------------------------------------------ cached facts
@@ -433,6 +495,10 @@ class Recorder:
                 continue  # it is behind, or was read again since: the next decision finds out
             folded = fold(cached.facts if cached else None, happenings)
             assert folded is not None  # noqa: S101 - something was recorded
+            if cached and cached.edition:
+                named = (source_id for it in happenings for source_id in _sources_named(it.event))
+                if any(source_id not in cached.edition.sources for source_id in named):
+                    cached.edition = None
             await self._keep_and_snapshot(folded)
 
     async def _keep_and_snapshot(self, facts: Facts) -> None:
@@ -481,9 +547,17 @@ def _claims_of(events: Sequence[Event]) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _streams_begun(proposed: Sequence[Event]) -> list[str]:
-    """Return the streams, other than claims', that these events begin."""
-    return [event.publication_id for event in proposed if isinstance(event, catalog.PublicationRecorded)]
+def _subject(events: Sequence[Event]) -> str:
+    """Return the stream of what a command is about: that of its last event, the verdicts that follow aside."""
+    about = next((each for each in reversed(events) if not isinstance(each, catalog.ClaimStateChanged)), events[0])
+    return streams_of(about)[0]
+
+
+def _texts(
+    proposed: Sequence[Event], kind: type[catalog.PublicationRecorded | catalog.PublicationCorrected]
+) -> list[str]:
+    """Return the texts of ours that events of a kind are about."""
+    return [event.publication_id for event in proposed if isinstance(event, kind)]
 
 
 def _claims_named(claim: Claim) -> list[str]:

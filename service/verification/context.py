@@ -1,6 +1,6 @@
 """Context: what a verdict depends on beside the claim's own facts, at any moment: story, sources, figures to sum."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -35,31 +35,31 @@ def fold_story(versions: tuple[StoryFacts, ...], it: Happened) -> tuple[StoryFac
             raise TypeError(f"{other.TYPE} does not belong to a story's stream")
 
 
-class Term(Struct, frozen=True):
-    """One term of a sum: which figure of which claim."""
-
-    facts: Facts
-    summand: Summand
-
-    def figure(self, horizon: Horizon) -> Quantity | None:
-        """Return the figure as it was at a moment; None if the claim has none of that measure any more."""
-        claim = known(self.facts.wordings, horizon).claim
-        return next((each for each in claim.quantities if each.measure == self.summand.measure), None)
-
-
 class Context:
-    """The surroundings of one claim through time."""
+    """The surroundings of one claim through time: its story, the sources, and the claims whose figures it may sum."""
 
-    def __init__(self, story: Sequence[StoryFacts], sources: SourceHistory, terms: Sequence[Term] = ()) -> None:
-        self._story, self._sources, self._terms = story, sources, terms
+    def __init__(
+        self, story: Sequence[StoryFacts], sources: SourceHistory, claims: Mapping[str, Facts] | None = None
+    ) -> None:
+        self._story, self._sources, self._claims = story, sources, claims or {}
 
     @property
     def story(self) -> StoryFacts:
         """The story as it is now."""
         return self._story[-1]
 
-    def at(self, horizon: Horizon = NOW) -> Scene:
-        """Return the surroundings as they were at a moment."""
-        figures = [term.figure(horizon) for term in self._terms]
-        whole = () if None in figures else tuple(figure for figure in figures if figure is not None)
-        return Scene(known(self._story, horizon).story, self._sources.at(horizon), whole)
+    def at(self, horizon: Horizon = NOW, sum_of: Sequence[Summand] = ()) -> Scene:
+        """Return the surroundings as they were at a moment, with the figures that the claim was the sum of then."""
+        figures = [self._figure(term, horizon) for term in sum_of]
+        story, sources = known(self._story, horizon).story, self._sources.at(horizon)
+        if not figures or None in figures:
+            return Scene(story, sources)
+        summands = tuple(figure for figure in figures if figure is not None)
+        return Scene(story, sources, summands, tuple(term.claim_id for term in sum_of))
+
+    def _figure(self, term: Summand, horizon: Horizon) -> Quantity | None:
+        """Return the figure as it was at a moment; None if the claim has none of that measure any more."""
+        if term.claim_id not in self._claims:
+            return None
+        figures = known(self._claims[term.claim_id].wordings, horizon).claim.quantities
+        return next((each for each in figures if each.measure == term.measure), None)

@@ -16,7 +16,7 @@ from events.envelope import streams_of
 from events.records import Claim, Story
 from events.words import Policy
 from service.verification.checks import Ground, check
-from service.verification.context import Context, StoryFacts, Term
+from service.verification.context import Context, StoryFacts
 from service.verification.facts import Facts, Happened, changed, fold
 from service.verification.in_force import Dossier
 from service.verification.policy import BUILT_IN, ENGINE, Verdict, evaluate, name_of, shortened
@@ -37,8 +37,7 @@ class World(Struct, frozen=True):
 
     def context(self, claim: Claim) -> Context:
         """Return the surroundings of one of the claims."""
-        terms = [Term(self.facts[term.claim_id], term) for term in claim.sum_of]
-        return Context(self.stories[claim.story_id], self.sources, terms)
+        return Context(self.stories[claim.story_id], self.sources, self.facts)
 
     def verdict(self, claim_id: str) -> Verdict:
         """Return where a claim stands."""
@@ -60,7 +59,8 @@ def on_claims(proposed: Sequence[Event], world: World, now: int) -> Decision:
     """
     facts = dict(world.facts)
     world = structs.replace(world, facts=facts)
-    position = max((each.position for each in facts.values()), default=0)
+    known = [world.sources.position, *(versions[-1].position for versions in world.stories.values())]
+    position = max(*known, *(each.position for each in facts.values()), 0)  # after all that is decided on
     at = max(now, max((each.recorded_at + 1 for each in facts.values()), default=0))  # a command has one time
     decided: list[Event] = []
     touched: dict[str, None] = {}
@@ -87,12 +87,12 @@ def on_claims(proposed: Sequence[Event], world: World, now: int) -> Decision:
 
 
 def reassessed(claim_id: str, world: World) -> tuple[Event, ...]:
-    """Return the event by which a claim's verdict is brought up to date, if it is not."""
-    facts = world.facts[claim_id]
-    if facts.merged_into:
-        return ()
-    change = state_change(facts, world.verdict(claim_id), world.policy)
-    return (change,) if change else ()
+    """Return the events by which the verdict on a claim, and on those that it speaks in, is brought up to date."""
+    changes = (
+        state_change(world.facts[each], world.verdict(each), world.policy)
+        for each in _affected([claim_id], world.facts)
+    )
+    return tuple(change for change in changes if change)
 
 
 def _claims_of(event: Event) -> Iterable[str]:
@@ -182,6 +182,13 @@ def on_source(proposed: Event, sources: Sources) -> tuple[Event, ...]:
                 raise AlreadyRecorded("the source is as these changes would make it")
             if changes.affiliated_to is not UNSET:
                 _check_affiliations(source_id, changes.affiliated_to, sources)
+    return (proposed,)
+
+
+def on_erasure(proposed: catalog.SubjectErased, earlier: Iterable[Event]) -> tuple[Event, ...]:
+    """Decide on recording that a subject was erased. Raises ``AlreadyRecorded``."""
+    if any(isinstance(event, catalog.SubjectErased) for event in earlier):
+        raise AlreadyRecorded(f"{proposed.subject_id} was erased, and that is on record")
     return (proposed,)
 
 

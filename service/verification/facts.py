@@ -1,7 +1,7 @@
 """Facts: all that is on record about one claim, folded from its stream.
 
 Nothing is dropped that a past moment needs: every amendment is kept with its place, and what is in force at a moment
-is worked out from that (:mod:`service.verification.in_force`). Only what was voided is gone, as if it had never been.
+is worked out from that (:mod:`service.verification.in_force`). What was voided is set apart, for moments before that.
 """
 
 import sys
@@ -15,7 +15,7 @@ from events.envelope import Entry
 from events.records import Claim, Statement, StatementChanges
 from events.words import AmendedBy, Basis, Bearing, EvidenceOffered, Flag, Hedge, Part, Quantity, Stance, State
 
-FOLD = 2
+FOLD = 3
 """Raised whenever :func:`fold` could give other facts for the same events; stored facts of another fold are dropped."""
 
 
@@ -175,6 +175,14 @@ class UsedIn(Placed, frozen=True, omit_defaults=True):
     corrected: int = 0
 
 
+class Voided(Placed, frozen=True, omit_defaults=True):
+    """What was recorded by mistake, and where it was voided: from there on it never was."""
+
+    statement: StatementFacts | None = None
+    evidence: EvidenceFacts | None = None
+    assessment: AssessmentFacts | None = None
+
+
 class LastVerdict(Struct, frozen=True):
     """The parts of the last recorded verdict that a new one is compared with."""
 
@@ -205,7 +213,7 @@ class Facts(Struct, omit_defaults=True):
     borrowed: tuple[Borrowed, ...] = ()
     lent_to: tuple[str, ...] = ()
     publications: tuple[UsedIn, ...] = ()
-    voided: dict[str, int] = field(default_factory=dict)
+    voided: dict[str, Voided] = field(default_factory=dict)
     last: LastVerdict | None = None
     fold: int = FOLD
 
@@ -219,6 +227,21 @@ class Facts(Struct, omit_defaults=True):
         """The claim that speaks for this one now, if one does."""
         latest = self.merges[-1] if self.merges else None
         return latest.claim_id if latest and latest.ended is None else None
+
+    def before(self, voids: int) -> "Facts":
+        """Return these facts with what was voided only after the position ``voids``; themselves if nothing was."""
+        later = [each for each in self.voided.values() if each.position > voids]
+        if not later:
+            return self
+        said = [*self.statements.values(), *(each.statement for each in later if each.statement)]
+        shown = [*self.evidence.values(), *(each.evidence for each in later if each.evidence)]
+        judged = [*self.assessments, *(each.assessment for each in later if each.assessment)]
+        return structs.replace(
+            self,
+            statements={each.statement_id: each for each in sorted(said, key=_place)},
+            evidence={each.evidence_id: each for each in sorted(shown, key=_place)},
+            assessments=tuple(sorted(judged, key=_place)),
+        )
 
     def copy(self) -> "Facts":
         """Return facts that can be folded further without changing these."""
@@ -246,6 +269,10 @@ class Facts(Struct, omit_defaults=True):
                 named.update(rest for rest in correction.changes.rests_on or () if rest.startswith("source_"))
         named.update(item.supplied_by for item in self.evidence.values())
         return {source_id for source_id in named if source_id}
+
+
+def _place(it: StatementFacts | EvidenceFacts | AssessmentFacts) -> int:
+    return it.position
 
 
 class Happened(Struct, frozen=True):
@@ -329,7 +356,7 @@ def _apply(facts: Facts, it: Happened) -> None:  # noqa: C901, PLR0912, PLR0915 
                 for each in facts.assessments
             )
         case catalog.RecordingVoided(voided=key):
-            _void(facts, key, it.position)
+            _void(facts, key, place)
         case catalog.ClaimMerged(claim_id=key, merge=merge):
             if key == facts.claim_id:
                 facts.merges += (Membership(*here, merge.into, merge.inverted),)
@@ -389,9 +416,11 @@ def _ended(memberships: tuple[Membership, ...], claim_id: str, place: Placed) ->
     )
 
 
-def _void(facts: Facts, key: str, position: int) -> None:
-    """Remove what was recorded by mistake; ``voided`` remembers that its identifier is taken."""
-    facts.voided[key] = position
-    for held in (facts.statements, facts.evidence, facts.inquiries):
-        held.pop(key, None)
-    facts.assessments = tuple(each for each in facts.assessments if each.assessment_id != key)
+def _void(facts: Facts, key: str, place: Placed) -> None:
+    """Set apart what was recorded by mistake; its identifier stays taken."""
+    judged = next((each for each in facts.assessments if each.assessment_id == key), None)
+    facts.assessments = tuple(each for each in facts.assessments if each is not judged)
+    facts.inquiries.pop(key, None)
+    facts.voided[key] = Voided(
+        place.position, place.recorded_at, facts.statements.pop(key, None), facts.evidence.pop(key, None), judged
+    )

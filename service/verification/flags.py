@@ -87,7 +87,13 @@ def _figures_disagree(voices: Voices) -> bool:
     stated = [figure for voice in voices.effective for figure in voice.statement.quantities]
     if quantities.disagree([*claimed, *stated], tolerance):
         return True
-    terms = voices.scene.summands
+    return sum_disagrees(voices)
+
+
+def sum_disagrees(voices: Voices) -> bool:
+    """Whether the claim's figure cannot be the sum that it is said to be."""
+    terms, tolerance = voices.scene.summands, voices.policy.about_tolerance
+    claimed = voices.record.claim.quantities
     return bool(terms) and any(quantities.disjoint_from_sum(figure, terms, tolerance) for figure in claimed)
 
 

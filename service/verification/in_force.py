@@ -3,7 +3,7 @@
 The claim is read with its merged members and with what it borrowed from the claim that it is a part of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, structs
@@ -43,11 +43,16 @@ class Dossier(Struct, frozen=True):
     facts: Facts
     others: Mapping[str, Facts] = {}
 
-    def in_force(self, horizon: Horizon = NOW) -> "InForce":
-        """Return what holds at a moment."""
+    def in_force(self, horizon: Horizon = NOW, voids: int | None = None) -> "InForce":
+        """Return what holds at a moment, without what was voided up to the position ``voids``: by then if left out."""
+        voids = horizon.position if voids is None else voids
         found = InForce(claim=self.claim(horizon))
-        self._read(self.facts, horizon, found, inverted=False)
-        made = [each for each in self.facts.assessments if horizon.holds(each.position, each.recorded_at)]
+        everyone = [(facts.before(voids), inverted) for facts, inverted in self._together(self.facts, horizon)]
+        for facts, inverted in everyone:
+            self._read(facts, horizon, found, inverted=inverted)
+        for facts, inverted in everyone:  # last: what a claim has of its own is not taken for borrowed
+            self._borrow(facts, horizon, voids, found, inverted=inverted)
+        made = [each for each in everyone[0][0].assessments if horizon.holds(each.position, each.recorded_at)]
         latest = made[-1] if made else None
         if latest and not (latest.revoked and horizon.holds(latest.revoked.position, latest.revoked.recorded_at)):
             found.assessment = latest
@@ -57,8 +62,16 @@ class Dossier(Struct, frozen=True):
         """Return the claim as it was put at a moment: at least as it was registered."""
         return known(self.facts.wordings, horizon).claim
 
-    def _read(self, facts: Facts, horizon: Horizon, found: "InForce", *, inverted: bool) -> None:
-        """Add what a claim says, and what it reads in others, to what was found."""
+    def _together(self, facts: Facts, horizon: Horizon, *, inverted: bool = False) -> Iterator[tuple[Facts, bool]]:
+        """Yield a claim and every claim that it speaks for at a moment, each with whether it is the negation."""
+        yield facts, inverted
+        for member in facts.members:
+            if _holds(member, horizon):
+                yield from self._together(self.others[member.claim_id], horizon, inverted=inverted ^ member.inverted)
+
+    @staticmethod
+    def _read(facts: Facts, horizon: Horizon, found: "InForce", *, inverted: bool) -> None:
+        """Add what was recorded on a claim to what was found."""
         for said in facts.statements.values():
             found.add_statement(said, horizon, inverted=inverted)
         for item in facts.evidence.values():
@@ -66,23 +79,19 @@ class Dossier(Struct, frozen=True):
         if not inverted:
             held = (horizon.holds(each.position, each.recorded_at) for each in facts.absences)
             found.absence_noted = found.absence_noted or any(held)
-        for part in facts.borrowed:
-            if horizon.holds(part.position, part.recorded_at):
-                self._borrow(self.others[part.claim_id], part.statement_ids, horizon, found, inverted=inverted)
-        for member in facts.members:
-            if _holds(member, horizon):
-                self._read(self.others[member.claim_id], horizon, found, inverted=inverted ^ member.inverted)
 
-    def _borrow(
-        self, lender: Facts, statement_ids: tuple[str, ...], horizon: Horizon, found: "InForce", *, inverted: bool
-    ) -> None:
-        """Add some of another claim's statements, and the evidence that they rest on as mere context."""
-        for key in statement_ids:
-            if key in lender.statements:
-                said = found.add_statement(lender.statements[key], horizon, inverted=inverted)
-                for rest in said.rests_on if said else ():
-                    if rest in lender.evidence:
-                        found.add_evidence(structs.replace(lender.evidence[rest], bearing="context"), horizon)
+    def _borrow(self, facts: Facts, horizon: Horizon, voids: int, found: "InForce", *, inverted: bool) -> None:
+        """Add the statements that a claim borrowed, and the evidence that they rest on as mere context."""
+        for part in facts.borrowed:
+            if not horizon.holds(part.position, part.recorded_at):
+                continue
+            lender = self.others[part.claim_id].before(voids)
+            for key in part.statement_ids:
+                if key in lender.statements:
+                    said = found.add_statement(lender.statements[key], horizon, inverted=inverted)
+                    for rest in said.rests_on if said else ():
+                        if rest in lender.evidence:
+                            found.add_evidence(structs.replace(lender.evidence[rest], bearing="context"), horizon)
 
 
 class Shown(Struct, frozen=True):

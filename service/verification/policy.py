@@ -11,7 +11,7 @@ from itertools import combinations
 import msgspec
 from msgspec import Struct, structs
 
-from events.words import Because, Flag, Mentions, Policy, PolicyName, State
+from events.words import Arithmetic, Because, Flag, Mentions, Policy, PolicyName, State, SumTerm
 from service.verification import flags
 from service.verification.context import Context
 from service.verification.facts import NOW, Horizon
@@ -64,13 +64,13 @@ def name_of(policy: Policy) -> PolicyName:
 def evaluate(dossier: Dossier, context: Context, policy: Policy, horizon: Horizon = NOW) -> Verdict:
     """Return where a claim stands by a policy, at a moment. Pure: the same facts always give the same verdict."""
     record = dossier.in_force(horizon)
-    voices = Voices(record, context.at(horizon), policy)
+    voices = Voices(record, context.at(horizon, record.claim.sum_of), policy)
     counts = _count(voices)
     state, rule = _state_without_assessment(voices, counts)
     raised = flags.raised(voices, counts.n)
     if record.assessment:
         then = Horizon(min(record.assessment.position, horizon.position), horizon.said_by)
-        if _needs_review(voices, state, Voices(dossier.in_force(then), context.at(then), policy)):
+        if _needs_review(voices, state, Voices(dossier.in_force(then, horizon.position), context.at(then), policy)):
             raised.add(Flag.NEEDS_REVIEW)
         state, rule = record.assessment.verdict, "assessed"
     return Verdict(
@@ -84,6 +84,7 @@ def evaluate(dossier: Dossier, context: Context, policy: Policy, horizon: Horizo
             od=counts.od,
             reasons=_reasons(voices),
             excluded=_mentions(voices.left_out),
+            arithmetic=_arithmetic(voices) if flags.sum_disagrees(voices) else None,
         ),
     )
 
@@ -188,6 +189,12 @@ def _reasons(voices: Voices) -> dict[str, Mentions]:
     return _mentions(fired)
 
 
+def _arithmetic(voices: Voices) -> Arithmetic:
+    scene, (figure, *_) = voices.scene, voices.record.claim.quantities
+    terms = tuple(SumTerm(claim_id=key, figure=term) for key, term in zip(scene.summed, scene.summands, strict=True))
+    return Arithmetic(figure=figure, terms=terms[:_MOST_IDS], total=len(terms))
+
+
 def _mentions(named: dict[str, list[str]]) -> dict[str, Mentions]:
     return {reason: _mention(ids) for reason, ids in named.items() if ids}
 
@@ -198,9 +205,15 @@ def _mention(ids: Iterable[str]) -> Mentions:
 
 
 def shortened(because: Because, most: int) -> Because:
-    """Return the reasons with at most ``most`` identifiers for each reason; the totals stay."""
+    """Return the reasons with at most ``most`` identifiers for each, and as many terms; the totals stay."""
 
     def cut(named: dict[str, Mentions]) -> dict[str, Mentions]:
         return {reason: Mentions(it.ids[:most], it.total) for reason, it in named.items()}
 
-    return structs.replace(because, reasons=cut(because.reasons), excluded=cut(because.excluded))
+    sum_ = because.arithmetic
+    return structs.replace(
+        because,
+        reasons=cut(because.reasons),
+        excluded=cut(because.excluded),
+        arithmetic=sum_ and structs.replace(sum_, terms=sum_.terms[:most]),
+    )

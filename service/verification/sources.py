@@ -1,6 +1,6 @@
 """Who stands behind a source, and whether it has an interest in a claim (rules, sections 1 and 5)."""
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal
@@ -47,6 +47,8 @@ def fold_source(known: tuple[SourceFacts, ...], it: Happened) -> tuple[SourceFac
         case catalog.SourceGraded(grade=grade):
             kept = {topic: letter for topic, letter in known[-1].topics.items() if topic != grade.topic}
             source, topics = known[-1].source, kept | {str(grade.topic): grade.reliability}
+        case catalog.SubjectErased():
+            source, topics = structs.replace(known[-1].source, sealed=None), known[-1].topics
         case _:
             return known
     return (*known, SourceFacts(it.position, it.recorded_at, source, topics))
@@ -129,6 +131,8 @@ class SourceHistory:
 
     def __init__(self) -> None:
         self._history: dict[str, tuple[SourceFacts, ...]] = {}
+        self.position = 0
+        """The position of the latest change of any of them."""
         self._changed = False
         self._then: OrderedDict[Horizon, Sources] = OrderedDict()
         self.now = Sources(self._history)
@@ -139,6 +143,10 @@ class SourceHistory:
     def __len__(self) -> int:
         return len(self._history)
 
+    def versions(self, source_id: str) -> tuple[SourceFacts, ...]:
+        """Return what a source was from place to place."""
+        return self._history[source_id]
+
     def version(self, source_id: str) -> int:
         """Return how many events a source's stream had when it was read."""
         return len(self._history[source_id])
@@ -146,12 +154,22 @@ class SourceHistory:
     def add(self, read: Mapping[str, tuple[SourceFacts, ...]]) -> None:
         """Add sources, each with everything above it that is not there yet."""
         self._history |= read
+        self.position = max(self.position, *(each.position for versions in read.values() for each in versions[-1:]), 0)
         self._changed = self._changed or any(len(versions) > 1 for versions in read.values())
 
     def without(self, source_ids: AbstractSet[str]) -> "SourceHistory":
-        """Return these sources as they are now, less some that are to be read again."""
+        """Return these sources, less some that are to be read again and all that ever answered to those."""
+        below: dict[str, list[str]] = defaultdict(list)
+        for key, versions in self._history.items():
+            for upper in {upper for each in versions for upper in each.source.affiliated_to}:
+                below[upper].append(key)
+        gone, waiting = set(source_ids), list(source_ids)
+        while waiting:
+            lower = [key for key in below[waiting.pop()] if key not in gone]
+            gone.update(lower)
+            waiting += lower
         left = SourceHistory()
-        left.add({key: versions for key, versions in self._history.items() if key not in source_ids})
+        left.add({key: versions for key, versions in self._history.items() if key not in gone})
         return left
 
     def at(self, horizon: Horizon) -> Sources:

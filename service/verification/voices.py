@@ -53,6 +53,8 @@ class Scene(Struct, frozen=True):
     sources: Sources
     summands: tuple[Quantity, ...] = ()
     """The figures that the claim's ``sum_of`` names, in that order."""
+    summed: tuple[str, ...] = ()
+    """The claims that these figures are of."""
 
 
 class Voice(Struct, frozen=True):

@@ -95,6 +95,65 @@ async def test_reads_and_writes_go_on_throughout(
     assert rebuilt > 0
 
 
+async def test_reads_after_writes_see_them_while_rebuilds_take_over(
+    api: httpx2.AsyncClient, store: Store, ledger: Ledger, caught_up: None
+) -> None:
+    """Whichever generation is live, a read with a write's token sees that write: in the document and in every list."""
+    story = (await api.get("/v1/stories")).json()["items"][0]["id"]
+    source = (await api.get("/v1/sources")).json()["items"][0]["id"]
+    rebuilt, ended = 0, asyncio.Event()
+
+    async def rebuild_on_and_on() -> None:
+        nonlocal rebuilt
+        while not ended.is_set():
+            await run(store, ledger, CLAIMS)
+            rebuilt += 1
+
+    async def posted(path: str, body: object) -> tuple[str, dict[str, str]]:
+        answer = await api.post(path, json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"], {"Onrecord-After": answer.headers["Onrecord-After"]}
+
+    async def write_and_read_back(times: int) -> None:
+        for n in range(times):
+            claim, seen = await posted("/v1/claims", {"story_id": story, "text": f"It fell, {n}."})
+            for filters in ({"story": story}, {"state": "unverified"}):
+                listed = await api.get("/v1/claims", params=filters | {"limit": 200}, headers=seen)
+                assert claim in [each["id"] for each in listed.json()["items"]], f"{filters} after {rebuilt} rebuilds"
+            for _ in range(3):
+                said, seen = await posted(f"/v1/claims/{claim}/statements", {"speaker_id": source, "stance": "asserts"})
+                read = await api.get(f"/v1/claims/{claim}", headers=seen)
+                assert said == read.json()["statements"][-1]["id"], f"after {rebuilt} rebuilds"
+
+    rebuilding = asyncio.create_task(rebuild_on_and_on())
+    try:
+        await asyncio.gather(*(write_and_read_back(8) for _ in range(4)))
+    finally:
+        ended.set()
+        await rebuilding
+    assert rebuilt > 1
+
+
+async def test_a_page_of_a_generation_that_was_dropped_meanwhile_is_read_again(
+    store: Store, ledger: Ledger, caught_up: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a rebuild takes over and drops the indexes under a page, the page is not short: it is that of the new one."""
+    queries = Queries(store, ledger.keys)
+    whole = await queries.page(CLAIMS, [], limit=200)
+    members, taken_over = queries._members, False
+
+    async def late(index: str, after: int) -> list[tuple[str, int]]:
+        nonlocal taken_over
+        if not taken_over:
+            taken_over = True
+            await run(store, ledger, CLAIMS)
+        return await members(index, after)
+
+    monkeypatch.setattr(queries, "_members", late)
+    assert whole == await queries.page(CLAIMS, [], limit=200)
+    assert taken_over
+
+
 async def test_documents_that_were_tampered_with_are_not_silently_replaced(
     store: Store, ledger: Ledger, caught_up: None
 ) -> None:

@@ -383,7 +383,14 @@ async def test_paths_and_methods_that_do_not_exist_are_refused(desk: Desk, subte
             assert allowed <= {each.strip() for each in answer.headers["allow"].split(",")}
 
 
-@pytest.mark.parametrize("moment", ["9999", "9999-12", "9999-12-31", "9999-12-31T23:59Z", "0001"])
-async def test_the_ends_of_the_calendar_are_no_error(desk: Desk, moment: str) -> None:
-    """The first and the last year are moments like any other, and recorded as they are."""
-    await desk.post(desk.statements, desk.said(said_at=moment))
+@pytest.mark.parametrize("moment", ["9999", "9999-12", "9999-12-31", "9999-12-31T23:59Z"])
+async def test_what_lies_ahead_is_not_recorded(desk: Desk, moment: str) -> None:
+    """Nothing was said in the future, to the very end of the calendar; a figure may be as at any moment."""
+    await desk.refuses("POST", desk.statements, 422, "rule-broken", json=desk.said(said_at=moment))
+    figure = {"measure": "aboard", "value": 3, "as_at": moment}
+    await desk.post(desk.statements, desk.said(quantities=[figure]))
+
+
+async def test_the_first_year_is_a_moment_like_any_other(desk: Desk) -> None:
+    """What was said in the year 1 is recorded as it is."""
+    await desk.post(desk.statements, desk.said(said_at="0001"))

@@ -47,7 +47,7 @@ class ServiceProcess:
 
     def __init__(self, word: str, home: Path, store_url: str, says: str) -> None:
         self._word, self._says = word, says
-        self.printed: deque[str] = deque(maxlen=40)
+        self.printed: deque[str] = deque(maxlen=400)
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port = int(listener.getsockname()[1])

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -106,17 +108,25 @@ async def fill(ledger: Ledger) -> int:
 
 
 class Proxy:
-    """Stands between a client and the store, and drops the answers to so many appends, with their connections."""
+    """Stands between a client and the store, and drops the answers to so many appends, with their connections.
+
+    The first ``after`` answers to appends pass; ``dropped`` is awaited before a connection is cut.
+    """
 
     def __init__(self, store_url: str) -> None:
         self._store = store_url.removeprefix("unix://")
-        self.drops = 0
+        self.drops = self.after = 0
+        self.dropped: Callable[[], Awaitable[Any]] | None = None
         self.serving: set[asyncio.Task[None] | None] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection in both directions."""
         self.serving.add(asyncio.current_task())
-        from_store, to_store = await asyncio.open_unix_connection(self._store)
+        try:
+            from_store, to_store = await asyncio.open_unix_connection(self._store)
+        except OSError:
+            writer.close()
+            return
         appending = asyncio.Event()
 
         async def forth() -> None:
@@ -127,8 +137,7 @@ class Proxy:
 
         async def back() -> None:
             while answered := await from_store.read(1 << 16):
-                if appending.is_set() and self.drops:
-                    self.drops -= 1
+                if appending.is_set() and await self._drop():
                     return
                 writer.write(answered)
 
@@ -141,6 +150,16 @@ class Proxy:
             end.close()
             with contextlib.suppress(OSError):
                 await end.wait_closed()
+
+    async def _drop(self) -> bool:
+        """Return whether an answer is to be lost."""
+        if self.after or not self.drops:
+            self.after = max(self.after - 1, 0)
+            return False
+        self.drops -= 1
+        if self.dropped:
+            await self.dropped()
+        return True
 
 
 @pytest.mark.timeout(60)

@@ -15,7 +15,7 @@ _NAMED = re.compile(r"^`(?P<name>[a-z_]+)`: (?P<what>.*)$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]+)`$")
 
 
-_decoders: dict[type, Any] = {}
+_decoders: dict[Any, Any] = {}
 
 
 async def body(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
@@ -24,24 +24,33 @@ async def body(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
     Raises ``unsupported-media-type`` (415) for another content type, ``not-json`` (400) for what is not JSON, and
     ``invalid`` (422) with a JSON Pointer (RFC 6901) for JSON that is not of the type.
     """
+    return decoded(await content_of(request), type_)
+
+
+async def content_of(request: Request[Any, Any, Any]) -> bytes:
+    """Return the request's body. Raises ``unsupported-media-type`` (415) if it does not say that it is JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(
             "unsupported-media-type", f"the body is {media_type or 'of no stated type'}, not application/json"
         )
-    raw = await request.body()
+    return await request.body()
+
+
+def decoded(raw: bytes, type_: type[_T], at: str = "") -> _T:
+    """Return JSON as ``type_``; ``at`` is where in the body it was. Raises ``not-json`` and ``invalid``."""
     try:
         if type_ not in _decoders:
             _decoders[type_] = msgspec.json.Decoder(type_)
-        decoded: _T = _decoders[type_].decode(raw)
+        content: _T = _decoders[type_].decode(raw)
     except msgspec.ValidationError as error:
         what, pointer = located(str(error))
         if what.startswith("Invalid enum value"):
             what += f": one of {', '.join(allowed(type_, pointer))}"
-        raise ApiError("invalid", what, pointer) from error
+        raise ApiError("invalid", what, at + pointer) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError("not-json", str(error)) from error
-    return decoded
+    return content
 
 
 def located(message: str) -> tuple[str, str]:

@@ -28,5 +28,8 @@ class Door(ASGIMiddleware):
                 raise ApiError("unauthorized", "the API key is not known here")
             if key.ledger != self._running.served.ledger.name:
                 raise ApiError("forbidden", "the key is of another ledger")
-            scope["auth"] = Visit(key, self._running.served)
+            wanted = scope["route_handler"].opt.get("scope")
+            if wanted and wanted not in key.scopes:
+                raise ApiError("forbidden", f"the key does not have the scope {wanted}")
+            scope["auth"] = Visit(key, self._running.served, self._running.vault)
         await next_app(scope, receive, send)

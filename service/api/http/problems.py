@@ -78,7 +78,12 @@ KINDS = {
         Kind("internal-error", 500, "Something broke on our side", "Try again; if it stays, report the time."),
         Kind("store-unavailable", 503, "The store is not available", "Try again; nothing was recorded."),
         Kind("outcome-unknown", 503, "The outcome is not known", "Send it again with the same Idempotency-Key."),
-        Kind("store-full", 503, "The store takes no more writes", "Give the store more memory; nothing was recorded."),
+        Kind(
+            "store-full",
+            503,
+            "The store takes no more writes",
+            "Give the store more memory or disk; nothing was recorded.",
+        ),
         Kind("clock-skew", 503, "The store's clock is wrong", "Mend the clock; nothing was recorded."),
         Kind("not-there-yet", 503, "The reading side has not caught up", "Try again in a moment."),
     )

@@ -10,19 +10,27 @@ from litestar import Request
 from msgspec import Struct
 from uuid_utils import uuid7
 
+from events.catalog import Event
+from events.confidential import Confidential
 from events.envelope import subject_of
 from events.ledger import Ledger
 from service.api.http import preconditions
 from service.api.http.answer import Answer
+from service.api.http.confidential import confidentially, has_sealed, shown
 from service.api.http.problems import ApiError
-from service.auth.keys import Key, Keys
-from service.projections.catalog import Membership, Projection
+from service.auth.keys import READ_CONFIDENTIAL, Key, Keys
+from service.auth.vault import Vault
+from service.projections.catalog import CHANGED, CLAIMS, PARTS, Membership, Projection
+from service.projections.documents import PartDocument
 from service.projections.queries import Queries
 from service.verification.commands import Caller, Outcome, Recorder
+from service.verification.refusals import NotOnRecord
 
 READ_AFTER = "Onrecord-After"
 """Every write answers with this header; a read that carries it sees that write."""
 _LARGEST_KEY = 255
+_CACHE_CONTROL = {False: "private, no-cache", True: "no-store"}
+"""By whether anything confidential was opened for the answer."""
 _LARGEST_PAGE = 200
 
 
@@ -39,13 +47,20 @@ class Visit(Struct, frozen=True):
 
     key: Key
     served: Served
+    vault: Vault
+
+    @property
+    def opens(self) -> Vault | None:
+        """What opens confidential values for this caller, if the key has the scope for it."""
+        return self.vault if READ_CONFIDENTIAL in self.key.scopes else None
 
 
 class Running:
-    """What the application has while it runs: the ledger it serves, and the keys it knows."""
+    """What the application has while it runs: the ledger it serves, its vault, and the keys it knows."""
 
     served: Served
     keys: Keys
+    vault: Vault
 
 
 ApiRequest: TypeAlias = Request[Any, Visit, Any]
@@ -76,7 +91,8 @@ def served(request: ApiRequest) -> Served:
 def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     """Return who asks, with a command id from the ``Idempotency-Key`` and a hash of what is asked.
 
-    Without that header the request is its own command, and sending it again records again.
+    Without that header the request is its own command, and sending it again records again. The hash is on record, so
+    that of something said in confidence is keyed.
     """
     given = request.headers.get("idempotency-key")
     key_id = request.auth.key.id
@@ -86,65 +102,150 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
         command_id = hashlib.sha256(f"{key_id}\0{given}".encode()).hexdigest()[:32]
     else:
         raise ApiError("bad-request", f"an Idempotency-Key has 1 to {_LARGEST_KEY} characters, not {len(given)}")
-    said = msgspec.json.encode((operation, *content))
+    said = msgspec.json.encode((operation, *(part for part in content if part is not None)))
+    in_confidence = any(isinstance(part, Confidential) for part in content)
+    hashed = request.auth.vault.command_hash(said) if in_confidence else hashlib.sha256(said).hexdigest()
     expected = preconditions.expected_versions(request, served(request).ledger)
-    return Caller(key_id, command_id, hashlib.sha256(said).hexdigest(), expected)
+    return Caller(key_id, command_id, hashed, expected)
 
 
-def created(request: ApiRequest, outcome: Outcome, thing: str, projection: Projection, location: str) -> Answer:
-    """Answer a write with 201: where the new thing is, its ETag, and the token by which reads will see it.
+async def on_claim(  # noqa: PLR0913 - what every recording on a claim has
+    request: ApiRequest,
+    operation: str,
+    content: Sequence[object],
+    proposed: Sequence[Event],
+    thing: str,
+    *,
+    said: Confidential | None = None,
+    status: int = 201,
+) -> Answer:
+    """Record events on a claim, with what is said in confidence, and answer with the receipt about the last of them."""
+    asks = caller(request, operation, *content, said)
+    recorder = served(request).recorder
+    outcome = await confidentially(
+        request.auth.vault, recorder, asks, proposed, said, lambda events: recorder.on_claim(events, asks)
+    )
+    about = len(proposed) - 1
+    return recorded(request, outcome, thing, CLAIMS, "/v1/claims", about=about, status=status)
 
-    ``thing`` names the member of the first event's data that is the new thing's identifier. A repeated request gets
+
+async def claim_of(request: ApiRequest, part_id: str) -> str:
+    """Return the claim that a statement, evidence, inquiry or assessment belongs to, even if recorded a moment ago.
+
+    Raises ``NotOnRecord`` if there is no such thing.
+    """
+    here = served(request)
+    found = await here.queries.document(PARTS, part_id)
+    if found is None:
+        await here.queries.wait_for(PARTS, (await here.ledger.head()).position)
+        found = await here.queries.document(PARTS, part_id)
+    if found is None:
+        raise NotOnRecord(f"there is no {part_id[:80]}")
+    return msgspec.json.decode(found.raw, type=PartDocument).claim_id
+
+
+def recorded(  # noqa: PLR0913 - what every receipt has
+    request: ApiRequest,
+    outcome: Outcome,
+    thing: str,
+    projection: Projection,
+    location: str,
+    *,
+    about: int = 0,
+    status: int = 201,
+) -> Answer:
+    """Answer a write: where the thing is, its ETag, and the token by which reads will see it.
+
+    ``thing`` names the member of the event ``about`` that is the new thing's identifier; without it
+    that is the event's subject. A repeated request gets
     the answer of the first one, rebuilt from the events that it recorded.
     """
     ledger = served(request).ledger
-    first = outcome.happened[0]
+    first = outcome.happened[about]
     receipt = Receipt(
-        id=getattr(first.event, thing),
+        id=getattr(first.event, thing) if thing else subject_of(first.event),
         position=outcome.position,
         recordedtime=outcome.recordedtime,
         events=tuple(RecordedEvent(it.event.TYPE, it.position, it.event) for it in outcome.happened),
     )
     fragment = "" if receipt.id == subject_of(first.event) else f"#{receipt.id}"
     headers = {
-        "Location": f"{location}/{subject_of(first.event)}{fragment}",
+        "Location": f"{location}/{subject_of(first.event)}{fragment}" if thing else location,
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
-    return Answer(body=msgspec.json.encode(receipt), status=201, headers=headers)
+    return Answer(body=msgspec.json.encode(receipt), status=status, headers=headers)
 
 
-async def document(request: ApiRequest, projection: Projection, document_id: str, *, listed: str = "") -> Answer:
-    """Answer with a document as it is stored, or 304 if the caller has it. Raises ``not-found`` (404)."""
+async def document(request: ApiRequest, projection: Projection, document_id: str) -> Answer:
+    """Answer with a document as the caller may see it, or 304 if the caller has it. Raises ``not-found`` (404)."""
     here = served(request)
     await wait_for_writes(request, projection)
-    found = await here.queries.document(projection, document_id, listed=listed)
+    found = await here.queries.document(projection, document_id)
     if found is None:
         raise ApiError("not-found", f"there is no {document_id[:80]}")
-    tag = preconditions.etag(here.ledger, found.version, found.generation)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if preconditions.not_modified(request, tag):
+    return await fresh(request, found.raw, preconditions.etag(here.ledger, found.version, found.generation))
+
+
+async def fresh(request: ApiRequest, content: bytes, tag: str) -> Answer:
+    """Answer with a document as the caller may see it under its ETag, or 304 if the caller has that version.
+
+    What was opened is not to be kept, and never 304: it can be erased without any change of the document.
+    """
+    opened = request.auth.opens is not None and has_sealed(content)
+    headers = {"ETag": tag, "Cache-Control": _CACHE_CONTROL[opened]}
+    if not opened and preconditions.not_modified(request, tag):
         return Answer(b"", status=304, headers=headers)
-    return Answer(found.raw, headers=headers)
+    (content,) = await shown(request.auth.opens, [content])
+    return Answer(content, headers=headers)
 
 
-async def listing(
-    request: ApiRequest, projection: Projection, filters: Sequence[Membership], after: str | None, limit: int
+async def unversioned(request: ApiRequest, document: bytes) -> Answer:
+    """Answer with a document that is stored nowhere as the caller may see it."""
+    opened = request.auth.opens is not None and has_sealed(document)
+    (content,) = await shown(request.auth.opens, [document])
+    return Answer(content, headers={"Cache-Control": _CACHE_CONTROL[opened]})
+
+
+async def documents_page(
+    request: ApiRequest, documents: Sequence[bytes], next_after: str | None, member: str = "items"
 ) -> Answer:
-    """Answer with one page of documents in order of registration, and a cursor to the next."""
+    """Answer with a page of documents as the caller may see them."""
+    opened = request.auth.opens is not None and any(map(has_sealed, documents))
+    return raw_page(request, member, await shown(request.auth.opens, documents), next_after, opened=opened)
+
+
+async def listing(  # noqa: PLR0913 - what every list has
+    request: ApiRequest,
+    projection: Projection,
+    filters: Sequence[Membership],
+    after: str | None,
+    limit: int,
+    *,
+    changed_since: int | None = None,
+) -> Answer:
+    """Answer with one page of documents in order of registration, and a cursor to the next.
+
+    With ``changed_since`` they are those changed after that position, in the order of their last events.
+    """
     here = served(request)
     await wait_for_writes(request, projection)
     start = here.ledger.position_of(after) if after is not None else 0
-    page = await here.queries.page(projection, filters, after=start, limit=limit)
+    if changed_since is not None:
+        page = await here.queries.page(projection, filters, after=max(start, changed_since), limit=limit, by=CHANGED)
+    else:
+        page = await here.queries.page(projection, filters, after=start, limit=limit)
     next_after = None if page.next_after is None else str(here.ledger.cursor(page.next_after))
-    return raw_page(request, "items", page.items, next_after)
+    return await documents_page(request, page.items, next_after)
 
 
-def raw_page(request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None) -> Answer:
+def raw_page(
+    request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None, *, opened: bool = False
+) -> Answer:
     """Answer with stored bytes in one member, and ``next_after`` beside them, also as a Link (RFC 8288)."""
     following = b"null" if next_after is None else f'"{next_after}"'.encode()
     content = b'{"%s":[%s],"next_after":%s}' % (member.encode(), b",".join(items), following)
-    headers = {"Cache-Control": "private, no-cache"}
+    headers = {"Cache-Control": _CACHE_CONTROL[opened]}
     if next_after is not None:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         query = urlencode([*kept, ("after", next_after)])

@@ -15,6 +15,8 @@ from events.words import Policy, Quantity
 
 STORY, CLAIM, SOURCE, PERSON = (derived_id(kind, "x") for kind in ("story", "claim", "source", "person"))
 STATEMENT, EVIDENCE, ASSESSMENT = (derived_id(kind, "x") for kind in ("statement", "evidence", "assessment"))
+INQUIRY, PUBLICATION = derived_id("inquiry", "x"), derived_id("publication", "x")
+SEALED = {"kid": "k1", "nonce": "AAAAAAAAAAAAAAAA", "ct": "c2VjcmV0"}
 NAMED = {"name": "strict-two-source", "version": 1, "hash": "0" * 64}
 POLICY = {
     "name": "strict-two-source",
@@ -32,7 +34,29 @@ RANGE = {"measure": "missiles", "low": 1.5, "high": 3, "qualifier": "range"}
 MENTIONS = {"ids": [STATEMENT], "total": 300}
 BECAUSE = {"rule": "unverified", "n": 0, "nd": 0, "od": 0, "reasons": {}, "excluded": {}}
 
+ON_STATEMENT = {"claim_id": CLAIM, "statement_id": STATEMENT}
+ON_EVIDENCE = {"claim_id": CLAIM, "evidence_id": EVIDENCE}
+ON_INQUIRY = {"claim_id": CLAIM, "inquiry_id": INQUIRY}
+CHANGED = {
+    "speaker_id": SOURCE,
+    "stance": "denies",
+    "said_at": "2024-01-24",
+    "published_at": "2024",
+    "quote": "q",
+    "translation": "t",
+    "url": "https://ap.example/1",
+    "attribution": "a",
+    "basis": "reporting",
+    "rests_on": [SOURCE],
+    "hedge": "likely",
+    "evidence_offered": "none",
+    "quantities": [],
+}
+CLEARED = {"said_at": None, "published_at": None, "quote": None, "translation": None, "url": None, "attribution": None}
+USE = {"claim_id": CLAIM}
+
 LEAST: dict[str, dict[str, Any]] = {
+    "projection.event_skipped": {"projection": "claims", "position": 1, "why": "It is of no use here."},
     "ledger.created": {"ledger": "main", "epoch": "e", "policy": POLICY},
     "story.opened": {"story_id": STORY, "story": {"title": "A crash"}},
     "source.registered": {"source_id": SOURCE, "source": {"name": "Tass", "kind": "news_agency"}},
@@ -58,6 +82,42 @@ LEAST: dict[str, dict[str, Any]] = {
         "assessment_id": ASSESSMENT,
         "assessment": {"verdict": "verified", "rationale": "Seen.", "by": PERSON},
     },
+    "story.updated": {"story_id": STORY, "changes": {}},
+    "story.closed": {"story_id": STORY, "closing": {}},
+    "source.updated": {"source_id": SOURCE, "changes": {}},
+    "source.graded": {"source_id": SOURCE, "grade": {"reliability": None, "rationale": "New.", "by": PERSON}},
+    "claim.updated": {"claim_id": CLAIM, "changes": {}},
+    "claim.split": {"claim_id": CLAIM, "split": {"parts": [{"claim_id": CLAIM, "statement_ids": [STATEMENT]}]}},
+    "claim.merged": {"claim_id": CLAIM, "merge": {"into": CLAIM}},
+    "claim.unmerged": {"claim_id": CLAIM, "out_of": CLAIM, "unmerge": {}},
+    "statement.corrected": ON_STATEMENT | {"correction": {"by": "silent", "after": {}}},
+    "statement.withdrawn": ON_STATEMENT | {"withdrawal": {"by": "speaker"}},
+    "evidence.challenged": ON_EVIDENCE | {"challenge": {"ground": "Older.", "by": PERSON}},
+    "inquiry.sent": ON_INQUIRY | {"inquiry": {"source_id": SOURCE, "deadline": "2024-01-25"}},
+    "inquiry.answered": ON_INQUIRY | {"response": {}},
+    "inquiry.expired": ON_INQUIRY,
+    "assessment.revoked": {
+        "claim_id": CLAIM,
+        "assessment_id": ASSESSMENT,
+        "revocation": {"reason": "Too soon.", "by": PERSON},
+    },
+    "recording.voided": {"claim_id": CLAIM, "position": 7, "voided": STATEMENT, "void": {"reason": "Mistaken."}},
+    "publication.recorded": {
+        "publication_id": PUBLICATION,
+        "publication": {
+            "title": "A text",
+            "url": "https://desk.example/1",
+            "published_at": "2024-01-25",
+            "claims": [USE],
+        },
+    },
+    "publication.corrected": {
+        "publication_id": PUBLICATION,
+        "claim_ids": [CLAIM],
+        "correction": {"note": "It was not so."},
+    },
+    "policy.activated": {"policy": POLICY},
+    "subject.erased": {"subject_id": "subject-1"},
     "claim.state_changed": {
         "claim_id": CLAIM,
         "from": None,
@@ -90,6 +150,7 @@ MOST: dict[str, dict[str, Any]] = LEAST | {
             "identity": "known_to_desk",
             "reliability": "C",
             "url": "https://tass.example/",
+            "sealed": SEALED,
         },
     },
     "claim.registered": {
@@ -103,6 +164,8 @@ MOST: dict[str, dict[str, Any]] = LEAST | {
             "sum_of": [{"claim_id": CLAIM, "measure": "killed"}],
             "hedge": "likely",
             "declared_by": SOURCE,
+            "parent_id": CLAIM,
+            "about_statement_id": STATEMENT,
             "tags": ["il-76"],
         },
     },
@@ -117,14 +180,21 @@ MOST: dict[str, dict[str, Any]] = LEAST | {
             "said_at": "2024-01-24T08:15Z",
             "published_at": "2024-01-24",
             "quote": "«Нет»",
+            "language": "ru",
+            "translation": "No",
             "url": "https://ap.example/1",
+            "archived_url": "https://archive.example/1",
             "attribution": "on Telegram",
+            "terms": "on_record",
+            "channel": "social_media",
             "basis": "first_hand",
             "rests_on": [SOURCE, EVIDENCE],
             "repeats": STATEMENT,
             "hedge": "possible",
             "evidence_offered": "described",
             "quantities": [FIGURE],
+            "inquiry_id": INQUIRY,
+            "sealed": SEALED,
         },
     },
     "evidence.added": {
@@ -140,6 +210,7 @@ MOST: dict[str, dict[str, Any]] = LEAST | {
             "archived_url": "https://archive.example/1",
             "sha256": "a" * 64,
             "made_public_at": "2024-01-24",
+            "sealed": SEALED,
         },
     },
     "evidence.authenticated": {
@@ -149,12 +220,102 @@ MOST: dict[str, dict[str, Any]] = LEAST | {
             "method": "Geolocated.",
             "by": PERSON,
             "pillars": {"provenance": "a", "source": "b", "date": "c", "location": "d", "motivation": "e"},
+            "sealed": SEALED,
         },
     },
     "evidence.absence_noted": {
         "claim_id": CLAIM,
         "absence": {"source_id": SOURCE, "publisher_id": SOURCE, "quote": "did not provide evidence"},
     },
+    "assessment.made": {
+        "claim_id": CLAIM,
+        "assessment_id": ASSESSMENT,
+        "assessment": {
+            "verdict": "misleading",
+            "rationale": "Seen.",
+            "by": PERSON,
+            "reviewed_by": derived_id("person", "y"),
+            "sealed": SEALED,
+        },
+    },
+    "story.updated": {
+        "story_id": STORY,
+        "changes": {"title": "Anew", "summary": None, "parties": [], "allies": {"germany": ["ukraine"]}},
+    },
+    "story.closed": {"story_id": STORY, "closing": {"reason": "Over."}},
+    "source.updated": {
+        "source_id": SOURCE,
+        "changes": {
+            "name": "TASS",
+            "kind": "outlet",
+            "parties": [],
+            "affiliated_to": [SOURCE],
+            "identity": None,
+            "url": None,
+            "sealed": SEALED,
+        },
+    },
+    "source.graded": {
+        "source_id": SOURCE,
+        "grade": {"reliability": "C", "rationale": "Often wrong.", "by": PERSON, "topic": "il-76"},
+    },
+    "claim.updated": {
+        "claim_id": CLAIM,
+        "changes": {
+            "text": "Anew.",
+            "serves": None,
+            "harms": [],
+            "quantities": [RANGE],
+            "sum_of": [],
+            "hedge": "none",
+            "declared_by": None,
+            "parent_id": None,
+            "tags": ["il-76"],
+        },
+    },
+    "claim.split": LEAST["claim.split"] | {"split": LEAST["claim.split"]["split"] | {"reason": "Two things."}},
+    "claim.merged": {"claim_id": CLAIM, "merge": {"into": CLAIM, "inverted": True, "reason": "Its negation."}},
+    "claim.unmerged": {"claim_id": CLAIM, "out_of": CLAIM, "unmerge": {"reason": "Not the same."}},
+    "statement.corrected": ON_STATEMENT
+    | {
+        "correction": {
+            "by": "publisher",
+            "after": CHANGED,
+            "before": CHANGED | CLEARED,
+            "at": "2024-01-25",
+            "note": "It said so.",
+            "url": "https://ap.example/2",
+        }
+    },
+    "statement.withdrawn": ON_STATEMENT
+    | {
+        "withdrawal": {"by": "silent", "at": "2024-01-25", "reason": "Gone.", "url": "https://ap.example/2"},
+        "relied_on_by": [PUBLICATION],
+    },
+    "evidence.challenged": ON_EVIDENCE
+    | {"challenge": {"ground": "Older.", "source_id": SOURCE, "url": "https://ap.example/3"}},
+    "inquiry.sent": ON_INQUIRY
+    | {
+        "inquiry": {
+            "source_id": SOURCE,
+            "deadline": "2024-01-25T12:00Z",
+            "question": "Is it so?",
+            "channel": "email",
+            "sent_at": "2024-01-24T12:00Z",
+            "by": PERSON,
+            "sealed": SEALED,
+        }
+    },
+    "inquiry.answered": ON_INQUIRY | {"response": {"at": "2024-01-24", "statement_id": STATEMENT, "note": "By phone."}},
+    "recording.voided": LEAST["recording.voided"] | {"void": {"reason": "Mistaken.", "by": PERSON}},
+    "publication.recorded": {
+        "publication_id": PUBLICATION,
+        "publication": LEAST["publication.recorded"]["publication"] | {"claims": [USE | {"state": "contested"}]},
+    },
+    "publication.corrected": LEAST["publication.corrected"]
+    | {"correction": {"note": "It was not so.", "at": "2024-01-26", "url": "https://desk.example/2"}},
+    "policy.activated": {"policy": POLICY, "reason": "As of now."},
+    "subject.erased": {"subject_id": "subject-1", "reason": "As asked."},
     "claim.state_changed": LEAST["claim.state_changed"]
     | {
         "from": "unverified",

@@ -9,6 +9,7 @@ from events import catalog, records, words
 from events.catalog import Event
 from events.envelope import (
     LARGEST_EVENT,
+    REFERENCE,
     Cursor,
     Entry,
     Provenance,
@@ -26,6 +27,8 @@ from service.verification.policy import STRICT_TWO_SOURCE
 
 STORY, CLAIM, SOURCE, PERSON = (derived_id(kind, "x") for kind in ("story", "claim", "source", "person"))
 STATEMENT, EVIDENCE, ASSESSMENT = (derived_id(kind, "x") for kind in ("statement", "evidence", "assessment"))
+INQUIRY, PUBLICATION = derived_id("inquiry", "x"), derived_id("publication", "x")
+OTHER, THIRD = derived_id("claim", "y"), derived_id("claim", "z")
 BARE = Provenance(actor="system", command_id="c1", command_hash="ab" * 32)
 FULL = Provenance("key_1", "c2", "cd" * 32, story_id=STORY, correlation_id="cor", causation_id="cau")
 POLICY_NAME = words.PolicyName("strict-two-source", 1, "0" * 64)
@@ -40,48 +43,163 @@ def said(at: str | None, quote: str | None = None) -> Event:
     )
 
 
-EVENTS: dict[str, Event] = {
-    "main": catalog.LedgerCreated(ledger="main", epoch="e", policy=STRICT_TWO_SOURCE),
-    STORY: catalog.StoryOpened(story_id=STORY, story=Story(title="A crash")),
-    SOURCE: catalog.SourceRegistered(source_id=SOURCE, source=Source(name="Tass", kind=words.SourceKind.NEWS_AGENCY)),
-}
-ON_A_CLAIM: tuple[Event, ...] = (
-    catalog.ClaimRegistered(claim_id=CLAIM, claim=records.Claim(story_id=STORY, text="It fell.")),
-    said("2024"),
-    catalog.EvidenceAdded(
-        claim_id=CLAIM, evidence_id=EVIDENCE, evidence=Evidence(kind="video", bearing="context", description="Snow.")
+BECAUSE = words.Because(rule="unverified", n=0, nd=0, od=0, reasons={}, excluded={})
+BELONGS: list[tuple[Event, tuple[str, ...]]] = [
+    # an event, and the streams it belongs to: its subject's first
+    (
+        catalog.StoryOpened(story_id=STORY, story=Story(title="A crash")),
+        (STORY,),
     ),
-    catalog.EvidenceAuthenticated(
-        claim_id=CLAIM,
-        evidence_id=EVIDENCE,
-        authentication=records.Authentication(method="Seen.", by=PERSON, pillars=Pillars(date="today")),
+    (catalog.StoryUpdated(story_id=STORY, changes=records.StoryChanges(title="Anew", summary=None)), (STORY,)),
+    (catalog.StoryUpdated(story_id=STORY, changes=records.StoryChanges(parties=())), (STORY, REFERENCE)),
+    (catalog.StoryUpdated(story_id=STORY, changes=records.StoryChanges(allies={})), (STORY, REFERENCE)),
+    (catalog.StoryClosed(story_id=STORY, closing=records.Closing()), (STORY,)),
+    (
+        catalog.SourceRegistered(source_id=SOURCE, source=Source(name="Tass", kind=words.SourceKind.NEWS_AGENCY)),
+        (SOURCE,),
     ),
-    catalog.EvidenceAbsenceNoted(claim_id=CLAIM, absence=records.Absence()),
-    catalog.AssessmentMade(
-        claim_id=CLAIM,
-        assessment_id=ASSESSMENT,
-        assessment=records.Assessment(verdict="verified", rationale="Seen.", by=PERSON),
+    (catalog.SourceUpdated(source_id=SOURCE, changes=records.SourceChanges()), (SOURCE, REFERENCE)),
+    (
+        catalog.SourceGraded(source_id=SOURCE, grade=records.Grade(reliability="A", rationale="r", by=PERSON)),
+        (SOURCE, REFERENCE),
     ),
-    catalog.ClaimStateChanged(
-        claim_id=CLAIM,
-        from_=None,
-        to=words.State.UNVERIFIED,
-        flags=(),
-        credibility=6,
-        because=words.Because(rule="unverified", n=0, nd=0, od=0, reasons={}, excluded={}),
-        policy=POLICY_NAME,
-        engine=1,
-        changed=(),
+    (catalog.ClaimRegistered(claim_id=CLAIM, claim=records.Claim(story_id=STORY, text="It fell.")), (CLAIM,)),
+    (catalog.ClaimUpdated(claim_id=CLAIM, changes=records.ClaimChanges()), (CLAIM,)),
+    (catalog.ClaimMerged(claim_id=CLAIM, merge=records.Merge(into=OTHER)), (CLAIM, OTHER)),
+    (catalog.ClaimUnmerged(claim_id=CLAIM, out_of=OTHER, unmerge=records.Unmerge()), (CLAIM, OTHER)),
+    (
+        catalog.ClaimSplit(
+            claim_id=CLAIM,
+            split=records.Split(
+                parts=tuple(records.SplitPart(claim_id=each, statement_ids=(STATEMENT,)) for each in (OTHER, THIRD))
+            ),
+        ),
+        (CLAIM, OTHER, THIRD),
     ),
+    (said("2024"), (CLAIM,)),
+    (
+        catalog.StatementCorrected(
+            claim_id=CLAIM,
+            statement_id=STATEMENT,
+            correction=records.Correction(by="silent", after=records.StatementChanges(hedge="likely")),
+        ),
+        (CLAIM,),
+    ),
+    (
+        catalog.StatementWithdrawn(claim_id=CLAIM, statement_id=STATEMENT, withdrawal=records.Withdrawal(by="speaker")),
+        (CLAIM,),
+    ),
+    (
+        catalog.EvidenceAdded(
+            claim_id=CLAIM,
+            evidence_id=EVIDENCE,
+            evidence=Evidence(kind="video", bearing="context", description="Snow."),
+        ),
+        (CLAIM,),
+    ),
+    (
+        catalog.EvidenceAuthenticated(
+            claim_id=CLAIM,
+            evidence_id=EVIDENCE,
+            authentication=records.Authentication(method="Seen.", by=PERSON, pillars=Pillars(date="today")),
+        ),
+        (CLAIM,),
+    ),
+    (
+        catalog.EvidenceChallenged(
+            claim_id=CLAIM, evidence_id=EVIDENCE, challenge=records.Challenge(ground="Older.", source_id=SOURCE)
+        ),
+        (CLAIM,),
+    ),
+    (catalog.EvidenceAbsenceNoted(claim_id=CLAIM, absence=records.Absence()), (CLAIM,)),
+    (
+        catalog.InquirySent(
+            claim_id=CLAIM, inquiry_id=INQUIRY, inquiry=records.Inquiry(source_id=SOURCE, deadline="2024")
+        ),
+        (CLAIM,),
+    ),
+    (catalog.InquiryAnswered(claim_id=CLAIM, inquiry_id=INQUIRY, response=records.Response()), (CLAIM,)),
+    (catalog.InquiryExpired(claim_id=CLAIM, inquiry_id=INQUIRY), (CLAIM,)),
+    (
+        catalog.AssessmentMade(
+            claim_id=CLAIM,
+            assessment_id=ASSESSMENT,
+            assessment=records.Assessment(verdict="verified", rationale="Seen.", by=PERSON),
+        ),
+        (CLAIM,),
+    ),
+    (
+        catalog.AssessmentRevoked(
+            claim_id=CLAIM, assessment_id=ASSESSMENT, revocation=records.Revocation(reason="r", by=PERSON)
+        ),
+        (CLAIM,),
+    ),
+    (
+        catalog.RecordingVoided(claim_id=CLAIM, position=2, voided=STATEMENT, void=records.Void(reason="r")),
+        (CLAIM,),
+    ),
+    (
+        catalog.PublicationRecorded(
+            publication_id=PUBLICATION,
+            publication=records.Publication(
+                title="t",
+                url="https://desk.example/1",
+                published_at="2024",
+                claims=(records.Use(claim_id=CLAIM), records.Use(claim_id=OTHER)),
+            ),
+        ),
+        (PUBLICATION, CLAIM, OTHER),
+    ),
+    (
+        catalog.PublicationCorrected(
+            publication_id=PUBLICATION,
+            claim_ids=(CLAIM, OTHER),
+            correction=records.PublicationCorrection(note="It was not so."),
+        ),
+        (PUBLICATION, CLAIM, OTHER),
+    ),
+    (
+        catalog.ClaimStateChanged(
+            claim_id=CLAIM,
+            from_=None,
+            to=words.State.UNVERIFIED,
+            flags=(),
+            credibility=6,
+            because=BECAUSE,
+            policy=POLICY_NAME,
+            engine=1,
+            changed=(),
+        ),
+        (CLAIM,),
+    ),
+]
+OF_THE_LEDGER: list[tuple[Event, str, tuple[str, ...]]] = [
+    # an event of what has no stream of its own name: its subject, and the streams it belongs to
+    (catalog.LedgerCreated(ledger="main", epoch="e", policy=STRICT_TWO_SOURCE), "main", ("ledger",)),
+    (catalog.PolicyActivated(policy=STRICT_TWO_SOURCE), "strict-two-source", ("policy", REFERENCE)),
+    (catalog.SubjectErased(subject_id="subject-1"), "subject-1", ("subject-1",)),
+    (
+        catalog.ProjectionEventSkipped(projection="claims", position=7, why="It is of no use here."),
+        "projection:claims",
+        ("projection:claims",),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("event", "subject", "streams"), [*((event, streams[0], streams) for event, streams in BELONGS), *OF_THE_LEDGER]
 )
+def test_every_event_changes_one_thing_and_belongs_to_its_stream(
+    event: Event, subject: str, streams: tuple[str, ...]
+) -> None:
+    """An event's subject is what it changes, and its first stream is that thing's; others are those it concerns."""
+    assert subject == subject_of(event)
+    assert streams == streams_of(event)
 
 
-def test_every_event_changes_one_thing_and_belongs_to_its_stream() -> None:
-    """An event's subject is what it changes, and its stream is that thing's."""
-    assert {*catalog.CATALOG} == {event.TYPE for event in (*EVENTS.values(), *ON_A_CLAIM)}
-    for subject, event in [*EVENTS.items(), *((CLAIM, event) for event in ON_A_CLAIM)]:
-        assert subject == subject_of(event)
-        assert (("ledger",) if subject == "main" else (subject,)) == streams_of(event)
+def test_every_event_of_the_catalogue_is_among_these() -> None:
+    """No type is without its subject and its streams."""
+    assert {*catalog.CATALOG} == {row[0].TYPE for row in (*BELONGS, *OF_THE_LEDGER)}
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from events import catalog, records, words
 from events.catalog import ClaimStateChanged, Event
@@ -14,9 +14,10 @@ from events.identifiers import derived_id
 from events.words import Policy
 from service.verification import decide
 from service.verification.facts import Happened, fold
-from service.verification.policy import ENGINE, STRICT_TWO_SOURCE, evaluate, name_of
-from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, RuleBroken, UnknownReference
-from service.verification.sources import Sources
+from service.verification.in_force import Dossier
+from service.verification.policy import ADMIRALTY, ENGINE, STRICT_TWO_SOURCE, evaluate, name_of
+from service.verification.refusals import AlreadyRecorded, NotOnRecord, RuleBroken, UnknownReference
+from service.verification.sources import SourceHistory
 
 if TYPE_CHECKING:
     from tests.unit.verification.conftest import Case
@@ -26,7 +27,12 @@ NOW = 1_800_000_000_000_000
 
 def decided(case: Case, *proposed: Event, policy: Policy = STRICT_TWO_SOURCE) -> tuple[Event, ...]:
     """Return what becomes of events proposed on the case's claim."""
-    return decide.on_claim(proposed, case.facts, case.context, policy, NOW)
+    return case.decided(*proposed, policy=policy, now=NOW).events
+
+
+def begun(case: Case, *proposed: Event) -> tuple[Event, ...]:
+    """Return what becomes of events proposed where no claim is on record yet."""
+    return decide.on_claims(proposed, structs.replace(case.world(), facts={}), NOW).events
 
 
 def settle(case: Case, *proposed: Event, policy: Policy = STRICT_TWO_SOURCE) -> ClaimStateChanged | None:
@@ -61,114 +67,11 @@ def absence(case: Case, **said: str) -> Event:
     return catalog.EvidenceAbsenceNoted(claim_id=case.claim_id, absence=msgspec.convert(said, records.Absence))
 
 
-def again(case: Case) -> Event:
-    """Return the last event on record."""
-    return case.happened[-1].event
-
-
-REFUSED: list[tuple[str, Callable[[Case], Event], type[Refusal], str]] = [
-    ("claim twice", lambda case: case.happened[0].event, AlreadyRecorded, ""),
-    ("unknown speaker", lambda case: case.statement("nobody"), UnknownReference, "/speaker_id"),
-    ("unknown publisher", lambda c: c.statement("witness", publisher="nobody"), UnknownReference, "/publisher_id"),
-    (
-        "unknown relay",
-        lambda c: c.statement("witness", relay_ids=[c.id_of("source", name) for name in ("agency", "nobody")]),
-        UnknownReference,
-        "/relay_ids/1",
-    ),
-    (
-        "rests on unknown source",
-        lambda case: case.statement("witness", rests_on=["source:agency", "evidence:film", "source:nobody"]),
-        UnknownReference,
-        "/rests_on/2",
-    ),
-    (
-        "rests on unknown evidence",
-        lambda case: case.statement("witness", rests_on=["evidence:nothing"]),
-        UnknownReference,
-        "/rests_on/0",
-    ),
-    ("repeats nothing", lambda case: case.statement("outlet", repeats="nothing"), UnknownReference, "/repeats"),
-    ("repeats a repeat", lambda case: case.statement("outlet", repeats="repeated"), RuleBroken, "/repeats"),
-    ("statement twice", lambda case: case.statement("witness", name="said"), AlreadyRecorded, ""),
-    (
-        "unknown supplier",
-        lambda case: evidence(case, supplied_by=case.id_of("source", "nobody")),
-        UnknownReference,
-        "/supplied_by",
-    ),
-    (
-        "derived from nothing",
-        lambda case: evidence(case, derived_from=case.id_of("evidence", "nothing")),
-        UnknownReference,
-        "/derived_from",
-    ),
-    ("evidence twice", lambda case: case.happened[3].event, AlreadyRecorded, ""),
-    ("authenticate nothing", lambda case: authentication(case, "nothing"), NotOnRecord, ""),
-    ("authenticate twice", lambda case: authentication(case, "proof"), AlreadyRecorded, ""),
-    (
-        "absence by nobody",
-        lambda case: absence(case, source_id=case.id_of("source", "nobody")),
-        UnknownReference,
-        "/source_id",
-    ),
-    (
-        "absence noted by nobody",
-        lambda case: absence(case, publisher_id=case.id_of("source", "nobody")),
-        UnknownReference,
-        "/publisher_id",
-    ),
-    ("absence twice", absence, AlreadyRecorded, ""),
-    ("assessment twice", again, AlreadyRecorded, ""),
-]
-
-
-@pytest.mark.parametrize(
-    ("propose", "refusal", "pointer"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
-)
-def test_what_is_refused_says_why_and_where(
-    case: Case, propose: Callable[[Case], Event], refusal: type[Refusal], pointer: str
-) -> None:
-    """A refusal has its type, points to the part of the request that it is about, and names it."""
-    case.says("witness", name="said")
-    case.says("outlet", repeats="said", name="repeated")
-    case.evidence(name="film")
-    case.evidence(name="proof", authentic=True)
-    case.absence()
-    case.assess()
-    with pytest.raises(Refusal) as refused:
-        decided(case, propose(case))
-    assert (refusal, pointer) == (type(refused.value), refused.value.pointer)
-    assert refused.value.detail
-
-
-CLAIMS: list[tuple[dict[str, Any], type[Refusal], str]] = [
-    ({"serves": ["red", "green"]}, RuleBroken, "/serves/1"),
-    ({"harms": ["green"]}, RuleBroken, "/harms/0"),
-    ({"declared_by": "nobody"}, UnknownReference, "/declared_by"),
-    ({"sum_of": [("c2", "killed")]}, RuleBroken, "/sum_of"),
-    ({"sum_of": [("c2", "killed")], "figures": 2}, RuleBroken, "/sum_of"),
-]
-
-
-@pytest.mark.parametrize(("said", "refusal", "pointer"), CLAIMS)
-def test_a_claim_that_breaks_a_rule_is_refused(
-    new_case: type[Case], said: dict[str, Any], refusal: type[Refusal], pointer: str
-) -> None:
-    """A claim serves and harms parties of its story, is declared by a known source, and a sum has one figure."""
-    said["quantities"] = [{"measure": f"m{n}", "value": n} for n in range(said.pop("figures", 0))]
-    terms = [{"claim_id": new_case.id_of("claim", name), "measure": m} for name, m in said.get("sum_of", ())]
-    case = new_case(**said | {"sum_of": terms})
-    with pytest.raises(Refusal) as refused:
-        decide.on_claim([case.happened[0].event], None, case.context, STRICT_TWO_SOURCE, NOW)
-    assert (refusal, pointer) == (type(refused.value), refused.value.pointer)
-
-
 def test_nothing_is_recorded_on_a_claim_that_is_not_there(case: Case) -> None:
     """Whatever is proposed first on an unknown claim is refused."""
     for event in (case.statement("witness"), evidence(case), authentication(case, "x"), absence(case)):
         with pytest.raises(NotOnRecord):
-            decide.on_claim([event], None, case.context, STRICT_TWO_SOURCE, NOW)
+            begun(case, event)
 
 
 def test_nobody_proposes_a_state(case: Case) -> None:
@@ -189,12 +92,12 @@ def test_a_story_with_impossible_allies_is_refused(allies: dict[str, list[str]],
     story_id = derived_id("story", "s")
     with pytest.raises(RuleBroken, match=names) as refused:
         decide.on_story(
-            catalog.StoryOpened(story_id=story_id, story=msgspec.convert(said | {"allies": allies}, records.Story))
+            catalog.StoryOpened(story_id=story_id, story=msgspec.convert(said | {"allies": allies}, records.Story)), ()
         )
     assert f"/allies/{next(iter(allies))}" == refused.value.pointer
     fine = msgspec.convert(said | {"allies": {"far": ["red"], "red": ["blue"]}}, records.Story)
     opened = catalog.StoryOpened(story_id=story_id, story=fine)
-    assert (opened,) == decide.on_story(opened)
+    assert (opened,) == decide.on_story(opened, ())
 
 
 def test_a_source_answers_to_known_sources_only(case: Case) -> None:
@@ -205,12 +108,12 @@ def test_a_source_answers_to_known_sources_only(case: Case) -> None:
         source = records.Source(name="x", kind=words.SourceKind.PERSON, affiliated_to=upper)
         return catalog.SourceRegistered(source_id=case.id_of("source", "x"), source=source)
 
-    assert (registered(known),) == decide.on_source(registered(known), case.context.sources)
+    assert (registered(known),) == decide.on_source(registered(known), case.sources.now)
     with pytest.raises(UnknownReference, match=unknown) as refused:
-        decide.on_source(registered(known, unknown), case.context.sources)
+        decide.on_source(registered(known, unknown), case.sources.now)
     assert refused.value.pointer == "/affiliated_to/1"
     with pytest.raises(UnknownReference):
-        decide.on_source(registered(known), Sources({}))
+        decide.on_source(registered(known), SourceHistory().now)
 
 
 EVERYTHING = ("state", "flags", "credibility", "n", "nd", "od", "policy")
@@ -219,11 +122,10 @@ EVERYTHING = ("state", "flags", "credibility", "n", "nd", "od", "policy")
 def test_a_state_is_recorded_with_the_claim_and_then_whenever_it_differs(new_case: type[Case]) -> None:
     """Each state change says from where to where, and exactly which parts differ."""
     case = new_case()
-    registered = case.happened.pop().event
-    first = decide.on_claim([registered], None, case.context, STRICT_TWO_SOURCE, NOW)
+    registered = case.happened[0].event
+    first = begun(case, registered)
     assert [event.TYPE for event in first] == [registered.TYPE, "claim.state_changed"]
-    for event in first:
-        case.record(event)
+    case.record(first[-1])
     changes = [
         first[-1],
         settle(case, case.statement("red-gov")),
@@ -302,8 +204,72 @@ def test_the_recorded_state_is_the_one_that_the_recorded_history_gives(case: Cas
     facts = fold(None, history)
     assert facts is not None
     assert isinstance(changed, ClaimStateChanged)
-    verdict = evaluate(facts, case.context, STRICT_TWO_SOURCE)
+    verdict = evaluate(Dossier(facts), case.context, STRICT_TWO_SOURCE)
     assert (verdict.state, verdict.flags, verdict.because) == (changed.to, changed.flags, changed.because)
+
+
+def test_what_is_decided_comes_after_everything_that_it_was_decided_on(case: Case) -> None:
+    """An assessment made after a source or the story changed judged the claim with the change."""
+    case.says("red-gov")
+    case.says("witness")
+    for change in ({"parties": ["blue"]}, {"parties": ["red"]}):
+        case.update_source("witness", **change)
+    for allies in ({}, {"green": ["red"]}):
+        case.update_story(allies=allies)
+    changed = settle(case, case.assessment())
+    assert changed is not None
+    assert "needs_review" not in changed.flags
+
+
+def test_a_change_on_one_claim_is_recorded_on_every_claim_that_it_changes(case: Case) -> None:
+    """The claim that speaks for it, and its parts or those that speak for them, each have their state brought up."""
+    for name in ("whole", "member", "part", "elsewhere"):
+        case.claim(name)
+    case.says("witness", on="member", name="said")
+    case.split({"part": ["said"]}, on="member")
+    case.merge("member", into="whole")
+    case.merge("part", into="elsewhere")
+    for claim in ("whole", "elsewhere"):
+        (changed,) = decide.reassessed(case.id_of("claim", claim), case.world())
+        case.record(changed)
+    events = decided(case, case.withdrawal("said", on="member"))
+    told = {event.claim_id: event.to.value for event in events if isinstance(event, ClaimStateChanged)}
+    assert told == {case.id_of("claim", name): "withdrawn" for name in ("whole", "elsewhere")}
+
+
+def test_a_merged_claim_has_no_state(case: Case) -> None:
+    """While it is merged none is recorded on it, and when it is not any more, its own is, as if for the first time."""
+    case.claim("other")
+    case.says("witness", on="other")
+    assert settle(case, case.statement("neighbour", on="other")) is not None
+    merge = catalog.ClaimMerged(claim_id=case.id_of("claim", "other"), merge=records.Merge(into=case.claim_id))
+    changed = settle(case, merge)
+    assert changed is not None
+    assert (case.claim_id, "corroborated") == (changed.claim_id, changed.to.value)
+    assert decide.reassessed(case.id_of("claim", "other"), case.world()) == ()
+    unmerge = catalog.ClaimUnmerged(
+        claim_id=case.id_of("claim", "other"), out_of=case.claim_id, unmerge=records.Unmerge()
+    )
+    told = [event for event in decided(case, unmerge) if isinstance(event, ClaimStateChanged)]
+    assert {(case.id_of("claim", "other"), None, "corroborated"), (case.claim_id, "corroborated", "unverified")} == {
+        (event.claim_id, event.from_ and event.from_.value, event.to.value) for event in told
+    }
+
+
+def test_a_verdict_is_brought_up_to_date_only_if_it_is_not(case: Case) -> None:
+    """After a source changed, its claims' states are recorded anew where they differ."""
+    settle(case, case.statement("witness", name="a"), case.statement("neighbour", name="b"))
+    assert decide.reassessed(case.claim_id, case.world()) == ()
+    case.update_source("neighbour", affiliated_to=["witness"])
+    (changed,) = decide.reassessed(case.claim_id, case.world())
+    assert isinstance(changed, ClaimStateChanged)
+    assert (changed.from_, changed.to) == ("corroborated", "unverified")
+    assert changed.changed == ("state", "flags", "credibility", "n", "nd")
+    case.record(changed)
+    assert decide.reassessed(case.claim_id, case.world()) == ()
+    (changed,) = decide.reassessed(case.claim_id, case.world(ADMIRALTY))
+    assert isinstance(changed, ClaimStateChanged)
+    assert changed.changed == ("credibility", "n", "nd", "policy")
 
 
 def test_events_of_one_command_are_seen_in_their_order(case: Case) -> None:

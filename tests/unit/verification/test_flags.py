@@ -7,10 +7,9 @@ from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
-from events.words import Flag, Quantity
+from events.words import Flag
 
 if TYPE_CHECKING:
     from tests.unit.verification.conftest import Case
@@ -20,6 +19,14 @@ says = partial(methodcaller, "says")
 shows = partial(methodcaller, "evidence")
 assess = partial(methodcaller, "assess")
 absence = methodcaller("absence")
+challenge = partial(methodcaller, "challenge")
+authenticate = partial(methodcaller, "authenticate")
+ask = partial(methodcaller, "ask")
+grade = partial(methodcaller, "grade")
+revoke = partial(methodcaller, "revoke")
+void = partial(methodcaller, "void")
+correct = partial(methodcaller, "correct")
+withdraw = partial(methodcaller, "withdraw")
 on_24, on_25 = {"said_at": "2024-01-24"}, {"said_at": "2024-01-25"}
 
 
@@ -30,14 +37,42 @@ def killed(value: float, **more: str) -> dict[str, Any]:
 
 def sums(*terms: int) -> Step:
     """Return the step that gives the claim these terms of its sum."""
+    return methodcaller("sums", *({"measure": "killed", "value": term} for term in terms))
 
-    def step(case: Case) -> None:
-        case.summands = tuple(msgspec.convert({"measure": "killed", "value": term}, Quantity) for term in terms)
 
-    return step
+def declare(source: str | None) -> Step:
+    """Return the step that says whose own doing the claim is."""
+    return methodcaller("update", declared_by=source)
+
+
+def sums_of_none(case: Case) -> None:
+    """Make the claim the sum of a figure that its term no longer gives."""
+    case.claim("part", **killed(1))
+    case.update(sum_of={"part": "killed"}, **killed(74))
+    case.update("part", quantities=[])
 
 
 DECLARED = {"declared_by": "red-mod"}
+MATERIAL: list[dict[str, Any]] = [{"text": "Otherwise."}, killed(1), {"serves": ["blue"]}, {"harms": None}]
+"""Changes of a claim that an assessment did not judge."""
+IMMATERIAL: list[dict[str, Any]] = [{"tags": ["far"]}, {"declared_by": "red-gov"}, {"hedge": "likely"}]
+"""Changes of a claim that leave what was judged."""
+SUBSTANTIAL: list[dict[str, Any]] = [
+    {"stance": "denies"},
+    {"hedge": "likely"},
+    {"speaker": "neighbour"},
+    killed(3),
+]
+"""Corrections that the flag is raised for: of stance, hedge, speaker, figures."""
+INCIDENTAL: list[dict[str, Any]] = [
+    {"said_at": "2024"},
+    {"published_at": "2024"},
+    {"quote": "So it was."},
+    {"basis": "first_hand"},
+    {"rests_on": ["source:neighbour"]},
+    {"evidence_offered": "described"},
+]
+"""Corrections that it is not raised for."""
 CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
     # the flag: what raises it, what does not; a dict at the beginning is what the claim says
     Flag.SINGLE_ORIGIN: (
@@ -114,6 +149,9 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [says("witness"), absence, shows("refutes", authentic=True), shows("context")],
             [says("witness"), absence, says("neighbour", "partially_confirms", evidence_offered="supplied")],
             [says("somebody", evidence_offered="described")],
+            [says("witness"), absence, shows(name="film"), challenge("film")],
+            [says("witness"), absence, shows(name="film", authentic=True), challenge("film")],
+            [says("witness", evidence_offered="supplied", **on_24), says("witness", **on_25), absence],
         ],
         [
             [says("witness")],
@@ -123,6 +161,9 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [absence],
             [says("witness", "partially_confirms", evidence_offered="described")],
             [says("witness", "denies", evidence_offered="described"), absence],
+            [says("witness"), absence, shows(name="film"), challenge("film", "red-gov")],
+            [says("witness"), absence, shows(name="film"), challenge("film"), authenticate("film")],
+            [says("witness", evidence_offered="described", name="said"), withdraw("said")],
         ],
     ),
     Flag.UNDER_INVESTIGATION: (
@@ -132,12 +173,30 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [says("blue-gov", "investigating", **on_24), says("blue-gov", "denies", **on_24)],
             [says("blue-gov", "denies", **on_24), says("blue-gov", "investigating", **on_25)],
             [says("blue-gov", "investigating", **on_24), says("blue-gov", "declines_comment", **on_25)],
+            [says("blue-gov", "investigating", **on_24), says("outlet", "denies", **on_25)],
+            [
+                says("blue-gov", "investigating", **on_24),
+                says("blue-gov", "denies", name="said", **on_25),
+                withdraw("said", at="2024-01-26"),
+            ],
+            [
+                says("blue-gov", "investigating", name="said", **on_24),
+                says("blue-gov", "denies", repeats="said", **on_25),
+            ],
+            [says("blue-gov", "investigating", said_at="2024-01"), says("blue-gov", "denies", **on_25)],
         ],
         [
             [says("blue-gov", "questions")],
             [says("blue-gov", "investigating", **on_24), says("blue-gov", "denies", **on_25)],
             [says("blue-gov", "investigating", **on_24), says("blue-gov", "partially_confirms", **on_25)],
             [says("blue-gov", "investigating", **on_24), says("blue-gov", "unable_to_verify", **on_25)],
+            [says("blue-gov", "investigating", name="said"), withdraw("said")],
+            [says("blue-gov", "investigating", name="said"), withdraw("said", by="silent")],
+            [says("blue-gov", "investigating", name="said"), correct("said", stance="comments")],
+            [
+                says("red-leak", "investigating", publisher="agency", **on_24),
+                says("red-leak", publisher="outlet", **on_25),
+            ],
         ],
     ),
     Flag.COULD_NOT_BE_VERIFIED: (
@@ -149,12 +208,21 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [assess(), says("agency", "unable_to_verify")],
             [says("agency", "unable_to_verify"), assess("unverifiable")],
             [says("agency", "unable_to_verify"), assess(), assess("unverifiable")],
+            [says("agency", "unable_to_verify"), assess(name="judged"), revoke("judged")],
+            [says("agency", "unable_to_verify"), assess(name="judged"), void("assessment:judged")],
+            [says("agency", "unable_to_verify", **on_24), assess(), says("outlet", "unable_to_verify", **on_24)],
         ],
         [
             [says("agency", "declines_comment")],
             [says("agency", "unable_to_verify", **on_24), says("agency", **on_25)],
             [says("agency", "unable_to_verify"), assess()],
             [says("agency", "unable_to_verify"), assess("unverifiable"), assess("misleading")],
+            *(
+                [says("agency", "unable_to_verify"), assess(verdict)]
+                for verdict in ("verified", "refuted", "misleading")
+            ),
+            [says("agency", "unable_to_verify"), assess(), assess("unverifiable", name="x"), void("assessment:x")],
+            [says("agency", "unable_to_verify", name="said"), withdraw("said")],
         ],
     ),
     Flag.SELF_CONTRADICTED: (
@@ -163,6 +231,9 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [says("witness", "confirms", hedge="likely", **on_24), says("witness", "denies", **on_25)],
             [says("red-gov"), says("red-mod", "denies")],
             [says("agency", rests_on=["source:red-mod"]), says("red-gov", "denies")],
+            [says("somebody"), says("somebody", "denies")],
+            [says("red-leak", publisher="agency", **on_24), says("red-leak", "denies", publisher="outlet", **on_24)],
+            [shows(name="film", by="red-mod"), says("witness", rests_on=["evidence:film"]), says("red-gov", "denies")],
         ],
         [
             [says("witness"), says("neighbour", "denies")],
@@ -171,6 +242,9 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [says("witness", **on_24), says("witness", "partially_denies", **on_25)],
             [says("red-gov"), says("red-mod", "partially_denies")],
             [says("red-gov", hedge="likely"), says("red-mod", "denies")],
+            [says("witness", **on_24, name="said"), says("witness", "denies", **on_25), withdraw("said", by="silent")],
+            [says("witness", **on_24), says("witness", "denies", **on_25, name="said"), withdraw("said")],
+            [says("witness", name="said"), correct("said", stance="denies")],
             [
                 shows(name="film"),
                 says("agency", rests_on=["evidence:film"]),
@@ -207,6 +281,10 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [killed(74), says("witness", **killed(73), **on_24), says("witness", **killed(74), **on_25)],
             [killed(74), says("red-gov", **killed(74), name="said"), says("outlet", **killed(73), repeats="said")],
             [killed(74), sums(65, 6, 3)],
+            [killed(74), says("witness", "denies", name="said", **killed(73)), withdraw("said")],
+            [killed(74), says("witness", name="said", **killed(73)), correct("said", **killed(74))],
+            [killed(74), says("witness", "unable_to_verify", **killed(73))],
+            [sums_of_none],
         ],
     ),
     Flag.DENIED_BY_INTERESTED_PARTY: (
@@ -224,12 +302,42 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [says("red-leak", "denies")],
         ],
     ),
+    Flag.EVIDENCE_CHALLENGED: (
+        [
+            [shows(name="film"), challenge("film")],
+            [shows("refutes", name="film"), challenge("film", "red-gov")],
+            [shows(name="film", authentic=True), challenge("film", "red-gov")],
+            [shows(name="film", authentic=True), challenge("film"), challenge("film", "red-gov")],
+        ],
+        [
+            [shows(name="film")],
+            [shows("context", name="film"), challenge("film")],
+            [shows(name="film"), challenge("film"), authenticate("film")],
+            [shows(name="film"), challenge("film", "red-gov"), authenticate("film")],
+        ],
+    ),
+    Flag.CORRECTED: (
+        [
+            *([says("witness", name="said"), correct("said", **after)] for after in SUBSTANTIAL),
+            [says("witness", name="said"), withdraw("said", by="publisher")],
+            [says("witness", name="said"), withdraw("said", by="silent")],
+        ],
+        [
+            [says("witness")],
+            *([says("witness", name="said"), correct("said", **after)] for after in INCIDENTAL),
+            [says("witness", name="said"), withdraw("said", by="speaker")],
+            [says("witness", name="said"), correct("said", stance="denies"), withdraw("said", by="speaker")],
+        ],
+    ),
     Flag.DECLARED: (
         [
             [DECLARED, says("red-mod")],
             [DECLARED, says("red-gov")],
             [DECLARED, says("red-mod"), says("red-leak", "denies")],
             [DECLARED, says("red-mod"), says("witness", "denies")],
+            [DECLARED, says("red-mod"), says("red-gov", "denies", name="said"), withdraw("said", by="publisher")],
+            [declare("red-mod"), says("red-gov")],
+            [declare("red-leak"), says("red-gov")],
         ],
         [
             [says("red-mod")],
@@ -238,6 +346,8 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [DECLARED, says("red-mod", "partially_confirms")],
             [DECLARED, says("red-mod"), says("red-gov", "denies")],
             [DECLARED, says("red-mod"), says("red-gov", "partially_denies")],
+            [DECLARED, says("red-mod"), declare(None)],
+            [DECLARED, says("red-mod", name="said"), withdraw("said")],
         ],
     ),
     Flag.NEEDS_REVIEW: (
@@ -251,6 +361,24 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [assess(), shows("context")],
             [shows(name="film"), assess(), lambda case: case.authenticate(case.id_of("evidence", "film"))],
             [says("witness"), assess(), says("neighbour"), assess(), says("institute")],
+            # each part of the substance: the state without assessments
+            [says("red-gov"), says("witness"), assess(), grade("witness", "E")],
+            [says("red-gov"), says("witness"), assess(), methodcaller("update_source", "witness", parties=["red"])],
+            [says("red-gov"), says("green-gov"), assess(), methodcaller("update_story", allies={"green": ["red"]})],
+            # (speaker, weight, figures) of effective statements
+            [says("witness", name="said"), assess(), correct("said", speaker="neighbour")],
+            [says("witness", name="said"), assess(), correct("said", hedge="likely")],
+            [says("witness", name="said"), assess(), correct("said", **killed(1))],
+            [says("witness", "partially_denies"), assess(), says("neighbour", "partially_denies")],
+            [says("witness", name="said"), says("neighbour"), says("institute"), assess(), withdraw("said")],
+            # (id, bearing, status, open challenge) of evidence
+            [shows(name="film", authentic=True), shows(authentic=True), assess(), challenge("film")],
+            [shows("context", name="film"), assess(), challenge("film", "red-gov")],
+            [shows("context", name="film"), challenge("film", "red-gov"), assess(), authenticate("film")],
+            # claim text, quantities, serves, harms
+            *([assess(), methodcaller("update", **change)] for change in MATERIAL),
+            # of members too
+            [assess(), methodcaller("claim", "other"), says("witness", on="other"), methodcaller("merge", "other")],
         ],
         [
             [assess()],
@@ -262,6 +390,15 @@ CASES: dict[Flag, tuple[list[Sequence[Any]], list[Sequence[Any]]]] = {
             [says("witness", **on_25), assess(), says("witness", "denies", **on_24)],
             [assess(), absence],
             [assess(), says("witness"), shows(authentic=True), assess("refuted")],
+            [says("witness"), assess(name="judged"), says("neighbour"), revoke("judged")],
+            [says("witness", name="said"), assess(), correct("said", basis="first_hand", said_at="2024")],
+            [says("witness"), says("witness", name="said"), assess(), withdraw("said", by="publisher")],
+            [shows(name="film", authentic=True), challenge("film"), assess(), challenge("film", "red-gov")],
+            [says("witness"), assess(), grade("witness", "A")],
+            [assess(), ask("red-gov")],
+            [assess(), methodcaller("publish", "c")],
+            *([assess(), methodcaller("update", **change)] for change in IMMATERIAL),
+            [assess(), says("witness", name="said"), void("statement:said")],
         ],
     ),
 }

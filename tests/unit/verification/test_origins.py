@@ -162,7 +162,7 @@ def test_the_marks_of_a_copy_are_the_first_film_and_its_own_supplier(case: Case)
     case.evidence(name="film")
     case.evidence(name="copy", derived_from="film", by="red-mod")
     voices = case.voices()
-    shown = voices.facts.evidence
+    shown = voices.record.evidence
     marks = origins.of_evidence(shown[case.id_of("evidence", "copy")], shown, voices.sources)
     first, root = case.id_of("evidence", "film"), case.id_of("source", "red-gov")
     assert {f"evidence:{first}", f"root:{root}", "party:red"} == marks

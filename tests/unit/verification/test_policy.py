@@ -20,7 +20,16 @@ Step = Callable[[Any], object]
 says = partial(methodcaller, "says")
 shows = partial(methodcaller, "evidence")
 assess = partial(methodcaller, "assess")
+challenge = partial(methodcaller, "challenge")
+grade = partial(methodcaller, "grade")
+withdraw = partial(methodcaller, "withdraw")
 on_24, on_25 = {"said_at": "2024-01-24"}, {"said_at": "2024-01-25"}
+void = partial(methodcaller, "void")
+disputed = [
+    shows(name="film"),
+    shows(name="other"),
+    challenge("film"),
+]
 film, forgery = shows(authentic=True), shows("refutes", authentic=True)
 
 STANDS: list[tuple[list[Step], str, int, tuple[int, int, int]]] = [
@@ -73,7 +82,31 @@ STANDS: list[tuple[list[Step], str, int, tuple[int, int, int]]] = [
     ([says("somebody", "denies")], "denied", 6, (0, 0, 0)),
     ([says("witness", **on_24), says("witness", "denies", **on_25)], "denied", 5, (0, 0, 1)),
     ([shows(), says("witness", "denies")], "denied", 5, (0, 0, 1)),
+    # the status of evidence is the later of its authentication and the desk's challenge
+    ([shows(name="film", authentic=True), challenge("film")], "unverified", 6, (0, 0, 0)),
+    ([shows(name="film", authentic=True), challenge("film", "red-gov")], "unverified", 3, (1, 1, 0)),
+    ([shows("refutes", name="film", authentic=True), challenge("film")], "unverified", 6, (0, 0, 0)),
+    ([shows("refutes", name="film", authentic=True), challenge("film", "red-gov")], "contested", 4, (0, 0, 1)),
+    ([shows(name="film"), challenge("film"), methodcaller("authenticate", "film")], "unverified", 3, (1, 1, 0)),
+    # a statement of which all that it rests on is challenged does not count, and is support or denial still
+    ([*disputed, says("witness", rests_on=["evidence:film"])], "unverified", 6, (0, 0, 0)),
+    ([*disputed, says("witness", rests_on=["evidence:film", "evidence:other"])], "unverified", 3, (1, 1, 0)),
+    ([*disputed, says("witness", rests_on=["evidence:film", "source:neighbour"])], "unverified", 3, (1, 1, 0)),
+    ([*disputed, says("witness", "denies", rests_on=["evidence:film"])], "denied", 6, (0, 0, 0)),
+    ([*disputed, says("witness", rests_on=["evidence:film"]), says("blue-gov", "denies")], "contested", 6, (0, 0, 0)),
+    (
+        [shows(name="film"), challenge("film", "red-gov"), says("witness", rests_on=["evidence:film"])],
+        "unverified",
+        3,
+        (1, 1, 0),
+    ),
+    # withdrawn: nobody stands by it any more
+    ([says("witness", name="said"), withdraw("said")], "withdrawn", 6, (0, 0, 0)),
+    ([says("witness", name="said"), withdraw("said"), forgery], "withdrawn", 6, (0, 0, 1)),
+    ([says("witness", name="said"), says("red-gov"), withdraw("said")], "unverified", 6, (1, 0, 0)),
     # assessed: the latest judgement, over everything
+    ([says("witness", name="said"), withdraw("said"), assess("misleading")], "misleading", 4, (0, 0, 0)),
+    ([assess("verified"), assess("refuted", name="judged"), void("assessment:judged")], "verified", 1, (0, 0, 0)),
     ([assess("verified")], "verified", 1, (0, 0, 0)),
     ([says("witness"), says("neighbour"), assess("misleading")], "misleading", 4, (2, 2, 0)),
     ([film, assess("refuted")], "refuted", 5, (1, 1, 0)),
@@ -174,6 +207,30 @@ GRADED: list[tuple[Policy, list[Step], str]] = [
     (ADMIRALTY, [says("person-A"), says("person-C"), says("witness", "denies")], "corroborated"),
     (ADMIRALTY, [says("person-A"), says("person-C"), says("person-B", "denies")], "contested"),
     (ADMIRALTY, [says("person-A"), film], "corroborated"),
+    (PERMISSIVE, [says("witness", name="said"), withdraw("said"), forgery], "withdrawn"),
+    (PERMISSIVE, [says("witness", "denies", name="said"), withdraw("said"), forgery], "refuted"),
+    (PERMISSIVE, [shows("refutes", name="film", authentic=True), challenge("film"), says("witness")], "unverified"),
+    (PERMISSIVE, [forgery, shows(name="film", authentic=True), challenge("film")], "refuted"),
+    (PERMISSIVE, [grade("witness", "A"), says("witness")], "corroborated"),
+    (PERMISSIVE, [grade("witness", "A", "ours"), says("witness")], "corroborated"),
+    (PERMISSIVE, [grade("witness", "A", "theirs"), says("witness")], "unverified"),
+    (PERMISSIVE, [grade("witness", "A"), grade("witness", "D", "ours"), says("witness")], "unverified"),
+    (PERMISSIVE, [grade("witness", "D", "ours"), grade("witness", "A", "ours"), says("witness")], "corroborated"),
+    (PERMISSIVE, [grade("witness", "A", "ours"), grade("witness", "D", "also"), says("witness")], "unverified"),
+    (PERMISSIVE, [grade("witness", "A", "ours"), grade("witness", "D"), says("witness")], "corroborated"),
+    (PERMISSIVE, [grade("witness", "A"), grade("witness", None), says("witness")], "unverified"),
+    (PERMISSIVE, [grade("red-gov", "A"), says("red-gov")], "unverified"),
+    (PERMISSIVE, [grade("blue-leak", "A"), says("blue-leak")], "unverified"),
+    (PERMISSIVE, [grade("blue-gov", "A"), says("blue-gov")], "corroborated"),
+    (PERMISSIVE, [says("person-A"), forgery], "refuted"),
+    (PERMISSIVE, [says("person-A"), forgery, film], "contested"),
+    (PERMISSIVE, [film], "unverified"),
+    (PERMISSIVE, [shows(name="film"), challenge("film"), says("person-A", rests_on=["evidence:film"])], "unverified"),
+    (ADMIRALTY, [grade("witness", "B"), grade("neighbour", "C"), says("witness"), says("neighbour")], "corroborated"),
+    (ADMIRALTY, [grade("witness", "B"), says("witness"), says("neighbour", "denies")], "contested"),
+    (ADMIRALTY, [film, shows(authentic=True)], "corroborated"),
+    (STRICT_TWO_SOURCE, [says("witness"), says("neighbour"), grade("neighbour", "E")], "unverified"),
+    (STRICT_TWO_SOURCE, [says("witness"), says("neighbour"), grade("neighbour", "E", "ours")], "unverified"),
     (STRICT_TWO_SOURCE, [says("person-A")], "unverified"),
     (STRICT_TWO_SOURCE, [says("person-D"), says("person-F")], "corroborated"),
     (STRICT_TWO_SOURCE, [says("person-A"), says("person-E")], "unverified"),
@@ -186,9 +243,10 @@ def test_other_policies_weigh_grades_and_evidence_their_way(
     case: Case, policy: Policy, steps: Sequence[Step], expected: str
 ) -> None:
     """The same rules with other parameters: a permissive tracker, an Admiralty desk, and the default beside them."""
-    for grade in "ABCDEF":
-        case.source(f"person-{grade}", kind="person", reliability=grade)
+    for letter in "ABCDEF":
+        case.source(f"person-{letter}", kind="person", reliability=letter)
     case.source("outlet-A", kind="outlet", reliability="A")
+    case.update(tags=["ours", "also"])
     for step in steps:
         step(case)
     assert expected == case.state(policy)
@@ -254,10 +312,10 @@ def test_the_same_facts_give_the_same_verdict(case: Case) -> None:
     case.says("witness")
     case.assess()
     case.says("blue-gov", "denies")
-    facts, context = case.facts, case.context
-    before = msgspec.json.encode(facts)
-    assert evaluate(facts, context, STRICT_TWO_SOURCE) == evaluate(facts, context, STRICT_TWO_SOURCE)
-    assert before == msgspec.json.encode(facts)
+    dossier, context = case.dossier, case.context
+    before = msgspec.json.encode(dossier.facts)
+    assert evaluate(dossier, context, STRICT_TWO_SOURCE) == evaluate(dossier, context, STRICT_TWO_SOURCE)
+    assert before == msgspec.json.encode(dossier.facts)
 
 
 def test_a_policy_is_known_by_its_name_its_version_and_its_hash() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.words import Stance
-from service.verification.facts import fold
+from service.verification.in_force import Dossier
 from service.verification.policy import STRICT_TWO_SOURCE, Verdict, evaluate
 from service.verification.voices import POSITIONAL
 
@@ -139,9 +139,7 @@ def test_the_order_of_recording_does_not_matter(new_case: type[Case], history: H
     shuffled.happened.clear()
     for event in (registered, *rest):
         shuffled.record(event)
-    facts = fold(None, shuffled.happened)
-    assert facts is not None
-    other = evaluate(facts, case.context, STRICT_TWO_SOURCE)
+    other = evaluate(Dossier(shuffled.facts), case.context, STRICT_TWO_SOURCE)
     assert _without_reasons(case.verdict()) == _without_reasons(other)
     assert _as_sets(case.verdict()) == _as_sets(other)
 

@@ -7,7 +7,7 @@ import pytest
 from events import catalog, words
 from events.identifiers import derived_id
 from events.ledger import Ledger
-from events.records import Claim, Source, Statement, Story
+from events.records import Claim, Source, SourceChanges, Statement, Story
 from events.words import SourceKind, Stance
 from service.verification import reference
 from service.verification.commands import Caller, Outcome, Recorder
@@ -57,19 +57,20 @@ async def prepared(recorder: Recorder) -> Recorder:
 
 async def test_a_source_comes_with_everybody_above_it(ledger: Ledger, prepared: Recorder) -> None:
     """Reading a source brings the parties of all that it answers to; one that is not on record is not there."""
-    sources = await (await Reference(ledger).edition()).sources([PEOPLE["low"], derived_id("source", "nobody")])
-    assert frozenset({"red"}) == sources[PEOPLE["low"]].parties
+    edition = await Reference(ledger).edition()
+    sources = await edition.read_sources([PEOPLE["low"], derived_id("source", "nobody")])
+    assert frozenset({"red"}) == sources.now[PEOPLE["low"]].parties
     assert derived_id("source", "nobody") not in sources
 
 
 async def test_two_decisions_at_once_both_see_everybody_above_a_source(ledger: Ledger, prepared: Recorder) -> None:
     """A decision that begins while another is still reading who is above a speaker does not find it half read."""
     shared = await Reference(ledger).edition()
-    first = asyncio.create_task(shared.sources([PEOPLE["low"]]))
-    while PEOPLE["low"] not in shared._sources and not first.done():  # noqa: ASYNC110 - it tells nobody how far it is
+    first = asyncio.create_task(shared.read_sources([PEOPLE["low"]]))
+    while PEOPLE["low"] not in shared.sources and not first.done():  # noqa: ASYNC110 - it tells nobody how far it is
         await asyncio.sleep(0)
-    sources = await shared.sources([PEOPLE["low"]])
-    assert frozenset({"red"}) == sources[PEOPLE["low"]].parties
+    sources = await shared.read_sources([PEOPLE["low"]])
+    assert frozenset({"red"}) == sources.now[PEOPLE["low"]].parties
     await first
 
 
@@ -102,3 +103,28 @@ async def test_a_term_of_a_sum_that_is_not_on_record_is_refused_with_its_place(p
         with pytest.raises(UnknownReference) as refused:
             await prepared.on_claim([proposed], caller(f"sum {pointer}"))
         assert pointer == refused.value.pointer
+
+
+async def test_a_change_above_a_speaker_is_seen_by_the_next_decision(ledger: Ledger, prepared: Recorder) -> None:
+    """Whoever answers to a source that is described anew is judged by what is above it from then on."""
+    changes = SourceChanges(affiliated_to=(), parties=())
+    await say(prepared, "low")
+    await say(prepared, "top")
+    alone = catalog.SourceUpdated(source_id=PEOPLE["middle"], changes=changes)
+    await Recorder(ledger).on_source(alone, caller("middle on its own"))
+    outcome = await say(prepared, "witness")
+    changed = outcome.happened[-1].event
+    assert isinstance(changed, catalog.ClaimStateChanged)
+    assert changed.because.n == 3
+
+
+async def test_what_was_changed_above_a_source_is_read_again(ledger: Ledger, prepared: Recorder) -> None:
+    """A new edition has the sources below a changed one as they are now, at any remove."""
+    reference_ = Reference(ledger)
+    edition = await reference_.edition()
+    await edition.read_sources([PEOPLE["low"]])
+    changes = SourceChanges(parties=("blue",))
+    await prepared.on_source(catalog.SourceUpdated(source_id=PEOPLE["top"], changes=changes), caller("top turns"))
+    renewed = await reference_.renew()
+    sources = await renewed.read_sources([PEOPLE["low"]])
+    assert frozenset({"blue"}) == sources.now[PEOPLE["low"]].parties

@@ -10,7 +10,7 @@ import pytest
 from events.identifiers import derived_id
 from events.records import Claim, Source, Story
 from events.words import SourceKind
-from service.verification.sources import Interests, Side, Sources, identity_of
+from service.verification.sources import Interests, Side, SourceFacts, Sources, identity_of
 
 if TYPE_CHECKING:
     from tests.unit.verification.conftest import Case
@@ -19,19 +19,14 @@ if TYPE_CHECKING:
 def registered(**said: dict[str, Any]) -> Sources:
     """Return sources by name; ``under`` names those that one answers to."""
     return Sources(
-        {
-            derived_id("source", name): msgspec.convert(
-                {
-                    "name": name,
-                    "kind": each.get("kind", "government"),
-                    "parties": each.get("parties", []),
-                    "affiliated_to": [derived_id("source", upper) for upper in each.get("under", [])],
-                },
-                Source,
-            )
-            for name, each in said.items()
-        }
+        {derived_id("source", name): (SourceFacts(0, 0, _source(name, each)),) for name, each in said.items()}
     )
+
+
+def _source(name: str, said: dict[str, Any]) -> Source:
+    upper = [derived_id("source", each) for each in said.get("under", [])]
+    content = {"kind": said.get("kind", "government"), "parties": said.get("parties", []), "affiliated_to": upper}
+    return msgspec.convert({"name": name} | content, Source)
 
 
 def roots(sources: Sources, name: str) -> set[str]:

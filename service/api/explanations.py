@@ -1,0 +1,137 @@
+"""Explanations: why a claim stands where it does, what another policy would say, and what would change it."""
+
+import time
+from typing import Any
+
+import msgspec
+from litestar import get
+from litestar.params import FromPath, FromQuery
+from msgspec import Struct
+
+from events.words import Because, Flag, Policy, PolicyName, State
+from service.api.http.answer import Answer
+from service.api.http.moments import horizon
+from service.api.http.problems import ApiError
+from service.api.http.served import ApiRequest, served, wait_for_writes
+from service.projections.catalog import CLAIMS
+from service.projections.documents import Membership, Standing
+from service.projections.past import claim_at
+from service.verification.explain import Reason, arithmetic, exclusions, sentences, would_change_if
+from service.verification.facts import NOW, Horizon
+from service.verification.in_force import Dossier
+from service.verification.policy import BUILT_IN, ENGINE, evaluate, name_of
+from service.verification.reference import Edition
+
+
+class SuggestedEvent(Struct, frozen=True):
+    """An event as it would be recorded."""
+
+    type: str
+    data: Any
+
+
+class Change(Struct, frozen=True):
+    """If these events were recorded now, the claim's state would be ``to``."""
+
+    sentence: str
+    to: State
+    events: tuple[SuggestedEvent, ...]
+
+
+class Explanation(Struct, frozen=True):
+    """A verdict in sentences.
+
+    ``recorded`` is the last verdict on record at that moment; the rest is what ``policy`` makes of what is on record.
+    ``would_change_if`` is there for the present moment only.
+    """
+
+    claim_id: str
+    policy: PolicyName
+    engine: int
+    state: State | None
+    flags: tuple[Flag, ...]
+    credibility: int | None
+    because: Because | None
+    reasons: tuple[Reason, ...]
+    excluded: tuple[Reason, ...]
+    would_change_if: tuple[Change, ...]
+    merged_into: Membership | None = None
+    recorded: Standing | None = None
+
+
+@get(
+    "/v1/claims/{claim_id:str}/explanation",
+    operation_id="explainClaim",
+    summary="Explain where a claim stands",
+    opt={"answer": Explanation, "whole": True},
+)
+async def explain_claim(
+    request: ApiRequest,
+    claim_id: FromPath[str],
+    policy: FromQuery[str | None] = None,
+    as_of: FromQuery[str | None] = None,
+    said_by: FromQuery[str | None] = None,
+) -> Answer:
+    """Say in sentences why a claim stands where it does, and what would change that.
+
+    `policy` names another one (as in `admiralty`, or `name:version` of one that was in force): the answer is what that
+    one would say; nothing is recorded. `as_of` and `said_by` ask of another moment.
+    """
+    here = served(request)
+    await wait_for_writes(request, CLAIMS)
+    moment = await horizon(here.ledger, as_of, said_by)
+    world, edition = await here.recorder.world(claim_id, moment.position if moment else None)
+    chosen = _policy(policy, edition) or edition.policy_at(moment or NOW)
+    world = msgspec.structs.replace(world, policy=chosen)
+    facts = world.facts[claim_id]
+    document = await claim_at(here.ledger, claim_id, moment or NOW)
+    if document and document.merged_into:
+        merged = document.merged_into
+        content = Explanation(claim_id, name_of(chosen), ENGINE, None, (), None, None, (), (), (), merged)
+        return _answer(content)
+    if moment and moment.said_by is not None:
+        document = await claim_at(here.ledger, claim_id, Horizon(moment.position))
+    dossier = Dossier(facts, world.facts)
+    verdict = evaluate(dossier, world.context(facts.claim), chosen, moment or NOW)
+    reasons = sentences(verdict)
+    if sum_ := arithmetic(dossier.in_force(moment or NOW), world, moment or NOW):
+        reasons = (*reasons, sum_)
+    suggestions = would_change_if(claim_id, world, time.time_ns() // 1000) if moment is None else ()
+    changes = tuple(
+        Change(each.sentence, each.to, tuple(SuggestedEvent(event.TYPE, event) for event in each.events))
+        for each in suggestions
+    )
+    return _answer(
+        Explanation(
+            claim_id=claim_id,
+            policy=name_of(chosen),
+            engine=ENGINE,
+            state=verdict.state,
+            flags=verdict.flags,
+            credibility=verdict.credibility,
+            because=verdict.because,
+            reasons=reasons,
+            excluded=exclusions(verdict),
+            would_change_if=changes,
+            recorded=document.standing if document else None,
+        )
+    )
+
+
+def _policy(named: str | None, edition: Edition) -> Policy | None:
+    if named is None:
+        return None
+    name, _, version = named.partition(":")
+    known = [*BUILT_IN.values(), *(each.policy for each in edition.policies)]
+    found = [each for each in known if each.name == name and version in ("", str(each.version))]
+    if not found:
+        names = ", ".join(dict.fromkeys(f"{each.name}:{each.version}" for each in known))
+        raise ApiError("bad-request", f"policy: there is no {named[:80]!r}; there are {names}")
+    return found[-1]
+
+
+def _answer(explanation: Explanation) -> Answer:
+    return Answer(msgspec.json.encode(explanation), headers={"Cache-Control": "private, no-cache"})
+
+
+ROUTES = (explain_claim,)

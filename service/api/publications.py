@@ -1,0 +1,72 @@
+"""Publications: the texts that the desk published, the claims they used, and their corrections."""
+
+from litestar import get, post
+from litestar.params import FromPath, FromQuery
+
+from events.catalog import PublicationCorrected, PublicationRecorded
+from events.identifiers import new_id
+from events.records import Publication, PublicationCorrection
+from service.api.http.answer import Answer
+from service.api.http.bodies import body
+from service.api.http.served import ApiRequest, Receipt, caller, document, listing, page_size, recorded, served
+from service.projections.catalog import PUBLICATIONS
+from service.projections.documents import PublicationDocument
+from service.verification.refusals import NotOnRecord
+
+_WHERE = "/v1/publications"
+
+
+@post(
+    _WHERE,
+    operation_id="recordPublication",
+    summary="Record a text of yours",
+    opt={"body": Publication, "answer": Receipt},
+)
+async def record_publication(request: ApiRequest) -> Answer:
+    """Record what you published, and the claims it used; for each, the state in which it took it, or as it is now."""
+    text = await body(request, Publication)
+    proposed = PublicationRecorded(publication_id=new_id("publication"), publication=text)
+    outcome = await served(request).recorder.on_claim([proposed], caller(request, "recordPublication", text))
+    return recorded(request, outcome, "publication_id", PUBLICATIONS, _WHERE)
+
+
+@get(_WHERE, operation_id="listPublications", summary="List your texts", opt={"items": PublicationDocument})
+async def list_publications(
+    request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50
+) -> Answer:
+    """List texts in the order in which they were recorded."""
+    return await listing(request, PUBLICATIONS, [], after, page_size(limit))
+
+
+@get(
+    f"{_WHERE}/{{publication_id:str}}",
+    operation_id="getPublication",
+    summary="Read a text's record",
+    opt={"answer": PublicationDocument},
+)
+async def get_publication(request: ApiRequest, publication_id: FromPath[str]) -> Answer:
+    """Read which claims a text used, and how it was corrected."""
+    return await document(request, PUBLICATIONS, publication_id)
+
+
+@post(
+    f"{_WHERE}/{{publication_id:str}}/correction",
+    operation_id="correctPublication",
+    summary="Record your correction",
+    opt={"body": PublicationCorrection, "answer": Receipt},
+)
+async def correct_publication(request: ApiRequest, publication_id: FromPath[str]) -> Answer:
+    """Record that you corrected a text of yours."""
+    made = await body(request, PublicationCorrection)
+    found = await served(request).ledger.history(publication_id, limit=1) if publication_id.isascii() else []
+    event = found[0].event if found else None
+    if not isinstance(event, PublicationRecorded):
+        raise NotOnRecord(f"there is no publication {publication_id[:80]}")
+    claim_ids = tuple(use.claim_id for use in event.publication.claims)
+    proposed = PublicationCorrected(publication_id=publication_id, claim_ids=claim_ids, correction=made)
+    content = (publication_id, made)
+    outcome = await served(request).recorder.on_claim([proposed], caller(request, "correctPublication", *content))
+    return recorded(request, outcome, "publication_id", PUBLICATIONS, _WHERE)
+
+
+ROUTES = (record_publication, list_publications, get_publication, correct_publication)

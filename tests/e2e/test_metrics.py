@@ -1,0 +1,162 @@
+"""Metrics as Prometheus meets them: on a port of their own, of real processes."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+import events.store
+from events.ledger import Ledger
+from events.store import Store
+from service.auth.keys import new_key
+from service.load import StoryFile, load
+from service.metrics import Metrics
+from service.projections.catalog import PROJECTIONS
+from service.verification.commands import Recorder
+
+ONRECORD = Path(sys.executable).with_name("onrecord")
+_PATIENCE = 30.0
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Process:
+    """A command of On Record on the test's ledger, with metrics."""
+
+    def __init__(self, word: str, home: Path, store_url: str, ledger: str) -> None:
+        self._word = word
+        self.port, self.metrics_port = free_port(), free_port()
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRECORD_")} | {
+            "ONRECORD_HOME": str(home),
+            "ONRECORD_STORE_URL": store_url,
+            "ONRECORD_LEDGER": ledger,
+            "ONRECORD_PORT": str(self.port),
+            "ONRECORD_METRICS_PORT": str(self.metrics_port),
+        }
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run it until the caller is done, from when its metrics can be had; it must end well."""
+        process = await asyncio.create_subprocess_exec(ONRECORD, self._word, env=self._environment)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while not await self._answers():
+                    assert process.returncode is None
+            yield
+        finally:
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), _PATIENCE) == 0
+
+    async def scrape(self) -> dict[str, Metric]:
+        """Return the metrics, by name, as Prometheus reads them."""
+        async with httpx2.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{self.metrics_port}/metrics")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/plain; version=")
+        return {family.name: family for family in text_string_to_metric_families(answer.text)}
+
+    async def until(self, holds: Callable[[dict[str, Metric]], bool]) -> dict[str, Metric]:
+        """Return the metrics once something holds of them."""
+        async with asyncio.timeout(_PATIENCE):
+            while not holds(found := await self.scrape()):  # noqa: ASYNC110 - it is asked over HTTP
+                await asyncio.sleep(0.05)
+        return found
+
+    async def _answers(self) -> bool:
+        try:
+            await self.scrape()
+        except httpx2.TransportError:
+            await asyncio.sleep(0.02)
+            return False
+        return True
+
+
+def by(metric: Metric, label: str) -> dict[str, float]:
+    """Return a metric's values by one label."""
+    return {sample.labels[label]: sample.value for sample in metric.samples}
+
+
+@pytest.fixture
+def start(tmp_path: Path, store_url: str, ledger: Ledger) -> Callable[[str], Process]:
+    """Makes a process of a command."""
+    return lambda word: Process(word, tmp_path, store_url, ledger.name)
+
+
+async def test_the_lag_is_seen_while_the_worker_is_behind_and_ends_at_nothing(
+    start: Callable[[str], Process], ledger: Ledger, recorder: Recorder, il76: StoryFile
+) -> None:
+    """Without a worker every projection is behind by the whole ledger; with one the lag goes, in both processes."""
+    async for _ in load(il76, recorder):
+        pass
+    head = (await ledger.head()).position
+    names = [projection.name for projection in PROJECTIONS]
+    api, worker = start("api"), start("worker")
+    async with api.running():
+        found = await api.scrape()
+        assert found["onrecord_store_up"].samples[0].value == 1
+        assert by(found["onrecord_ledger_head"], "ledger") == {ledger.name: head}
+        assert by(found["onrecord_projection_lag"], "projection") == dict.fromkeys(names, head)
+        async with worker.running():
+            for process in (worker, api):
+                found = await process.until(
+                    lambda now: not any(by(now["onrecord_projection_lag"], "projection").values())
+                )
+                assert by(found["onrecord_projection_checkpoint"], "projection") == dict.fromkeys(names, head)
+                assert by(found["onrecord_projection_stopped"], "projection") == dict.fromkeys(names, 0)
+
+
+async def test_requests_are_counted_by_route_and_not_by_path(
+    start: Callable[[str], Process], store: Store, ledger: Ledger
+) -> None:
+    """Paths with identifiers are one series, unknown ones are another, and the API itself has no metrics."""
+    api = start("api")
+    async with api.running(), httpx2.AsyncClient(base_url=f"http://127.0.0.1:{api.port}") as client:
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                with contextlib.suppress(httpx2.TransportError):
+                    await client.get("/livez")
+                    break
+                await asyncio.sleep(0.02)
+        client.headers["Authorization"] = f"Bearer {await new_key(store, ledger.name)}"
+        assert (await client.post("/v1/stories", json={"title": "Counted"})).status_code == 201
+        for name in ("story_01m82hmg53eabsh8p2mmm7109m", "story_01m82hmg53eabsh8p2mmm7109n"):
+            assert (await client.get(f"/v1/stories/{name}")).status_code == 404
+        for path in ("/metrics", "/nowhere/1", "/nowhere/2"):
+            assert (await client.get(path)).status_code == 404
+        requests = (await api.scrape())["onrecord_http_request_seconds"]
+        counted = {
+            (sample.labels["method"], sample.labels["route"], sample.labels["status"]): sample.value
+            for sample in requests.samples
+            if sample.name.endswith("_count")
+        }
+        assert counted == {
+            ("GET", "/livez", "200"): 1,
+            ("POST", "/v1/stories", "201"): 1,
+            ("GET", "/v1/stories/{story_id}", "404"): 2,
+            ("GET", "unmatched", "404"): 3,
+        }
+        elsewhere = await client.get(f"http://127.0.0.1:{api.metrics_port}/v1/stories")
+        assert elsewhere.status_code == 404
+
+
+async def test_a_store_that_is_away_is_told_and_its_figures_are_not(tmp_path: Path) -> None:
+    """What was so when the store last answered is not passed off as what is so now."""
+    async with contextlib.aclosing(events.store.connect(f"unix://{tmp_path / 'nobody.sock'}")) as away:
+        exposed = Metrics().exposed(away, Ledger(away, "main", "epoch:1"))
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(exposed), base_url="http://metrics") as client:
+            told = (await client.get("/metrics")).text
+    assert "onrecord_store_up 0.0" in told
+    assert "onrecord_projection_lag{" not in told
