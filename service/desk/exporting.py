@@ -10,17 +10,18 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from events import catalog
-from events.catalog import Event
-from events.envelope import POLICY, Entry, streams_of
+from events.envelope import Entry
 from events.errors import UnreadableEvent
 from events.ledger import Ledger
 from events.words import Policy
-from service.desk.known import derived
 from service.desk.rows import BadImport, Misfit, Row
 from service.desk.undated import Line, is_undated, losing_their_place
 
-_PROPOSED = ("story_", "source_", "claim_", "publication_", POLICY)
-"""How the streams begin that commands record on."""
+_LEFT_OUT = (
+    catalog.ClaimStateChanged,  # follows again
+    catalog.SubjectErased,  # is true of the keys beside one ledger
+    catalog.ProjectionEventSkipped,  # concerns the reading of one ledger
+)
 _BATCH = 1_000
 _MOST_NAMED = 20
 
@@ -32,14 +33,8 @@ async def exported(ledger: Ledger) -> AsyncIterator[bytes]:
     while at < head:
         for entry in await ledger.read(at, min(_BATCH, head - at)):
             at = entry.position
-            if _is_record(entry.event):
+            if not isinstance(entry.event, _LEFT_OUT):
                 yield entry.raw + b"\n"
-
-
-def _is_record(event: Event) -> bool:
-    if isinstance(event, catalog.LedgerCreated):
-        return True
-    return streams_of(event)[0].startswith(_PROPOSED) and not derived(event)
 
 
 def rows(text: str, first_policy: Policy) -> list[Row | Misfit]:
@@ -60,8 +55,8 @@ def rows(text: str, first_policy: Policy) -> list[Row | Misfit]:
             reason = error.__cause__ if isinstance(error, UnreadableEvent) and error.__cause__ else error
             found.append(Misfit(f"line {number}", f"is no line of an export: {reason}"))
             continue
-        if not _is_record(line.event):
-            found.append(Misfit(line.where, f"{line.event.TYPE} is not imported: it follows from the rest"))
+        if isinstance(line.event, _LEFT_OUT):
+            found.append(Misfit(line.where, f"{line.event.TYPE} is not imported: it is no part of what was said"))
             continue
         lines.append(line)
     made = [row for row in _made(lines, first_policy) if row]

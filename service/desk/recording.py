@@ -152,17 +152,18 @@ class Import:
 
     async def _begin_all(self, needed: Mapping[str, catalog.StoryOpened | catalog.SourceRegistered]) -> dict[str, str]:
         """Put stories and sources on record, side by side where they answer to nobody; return why not, or nothing."""
-        alone = [
-            key for key, it in needed.items() if isinstance(it, catalog.StoryOpened) or not it.source.affiliated_to
-        ]
+        below = {
+            key for key, it in needed.items() if isinstance(it, catalog.SourceRegistered) and it.source.affiliated_to
+        }
+        alone = [key for key in needed if key not in below]
         reasons: dict[str, str] = {}
         for n in range(0, len(alone), _BESIDE):
             part = alone[n : n + _BESIDE]
             answers = await asyncio.gather(*(self._begin_one(needed[key]) for key in part))
             reasons |= dict(zip(part, answers, strict=True))
-        for key, it in needed.items():
-            if key not in reasons:  # whom it answers to is on record now
-                reasons[key] = await self._begin_one(it)
+        for key in needed:
+            if key in below:  # whom it answers to is on record now
+                reasons[key] = await self._begin_one(needed[key])
         return reasons
 
     async def _begin_one(self, event: catalog.StoryOpened | catalog.SourceRegistered) -> str:
