@@ -56,14 +56,14 @@ async def read(vault: Vault, sealed: Sealed) -> object:
 async def test_what_one_process_seals_another_opens(here: Vault, elsewhere: Vault, subject: str) -> None:
     """The key is in the store; whoever has the secret key opens what was sealed under it."""
     sealed = await here.seal(subject, SAID)
-    assert SAID == await read(elsewhere, sealed)
-    assert SAID == await read(here, await elsewhere.seal(subject, SAID))
+    assert await read(elsewhere, sealed) == SAID
+    assert await read(here, await elsewhere.seal(subject, SAID)) == SAID
 
 
 async def test_two_processes_make_one_key(here: Vault, elsewhere: Vault, subject: str) -> None:
     """The first values of a subject, sealed at once by several processes, can all be opened."""
     sealed = await asyncio.gather(*(each.seal(subject, SAID) for each in (here, elsewhere) * 5))
-    assert [SAID] * 10 == [await read(here, each) for each in sealed]
+    assert [await read(here, each) for each in sealed] == [SAID] * 10
 
 
 async def test_the_same_words_are_never_sealed_alike_and_their_length_does_not_show(here: Vault, subject: str) -> None:
@@ -156,7 +156,7 @@ async def test_a_process_forgets_what_another_one_erased(
 ) -> None:
     """What it knows of a key it believes for a bounded time, and after that asks again."""
     sealed = await here.seal(subject, SAID)
-    assert SAID == await read(elsewhere, sealed)
+    assert await read(elsewhere, sealed) == SAID
     until = elsewhere._known[subject][0]
     await here.erase(subject)
     monkeypatch.setattr(vault.time, "monotonic", lambda: until)
@@ -172,7 +172,7 @@ async def test_erasing_again_deletes_a_key_that_came_back(
     wrapped = await store.get(name)
     await here.erase(subject)
     await store.set(name, wrapped)
-    assert SAID == await read(await opened(store, ledger_name), sealed)
+    assert await read(await opened(store, ledger_name), sealed) == SAID
     await here.erase(subject)
     assert Erased is await read(await opened(store, ledger_name), sealed)
 

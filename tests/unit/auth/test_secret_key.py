@@ -15,9 +15,9 @@ KEY = bytes(range(32))
 @pytest.mark.parametrize("text", [KEY.hex(), KEY.hex().upper(), base64.b64encode(KEY).decode()])
 def test_it_is_given_in_hexadecimal_or_base64(text: str, tmp_path: Path) -> None:
     """In the setting, or in the file with a line's end."""
-    assert KEY == secret_key.given(text, tmp_path / "none")
+    assert secret_key.given(text, tmp_path / "none") == KEY
     (tmp_path / "secret.key").write_text(text + "\n")
-    assert KEY == secret_key.given("", tmp_path / "secret.key")
+    assert secret_key.given("", tmp_path / "secret.key") == KEY
 
 
 @pytest.mark.parametrize("text", ["hunter2", "00" * 31, "00" * 33, base64.b64encode(KEY[:31]).decode(), "é" * 32])
@@ -52,5 +52,5 @@ def test_it_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 def test_each_ledger_and_each_use_has_a_key_of_its_own() -> None:
     """No key that is derived tells anything about another, and none shows when it is printed."""
     derived = [secret_key.derived(KEY, ledger) for ledger in ("main", "other")]
-    assert 6 == len({key for each in derived for key in (each.wrapping, each.hashing, each.check)})
-    assert "SecretKey(…)" == repr(derived[0])
+    assert len({key for each in derived for key in (each.wrapping, each.hashing, each.check)}) == 6
+    assert repr(derived[0]) == "SecretKey(…)"
