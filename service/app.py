@@ -13,6 +13,7 @@ from events.ledger import Ledger
 from service.api import (
     amending,
     claims,
+    desk,
     explanations,
     feed,
     operate,
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> Litestar:
             *publications.ROUTES,
             *policies.ROUTES,
             *explanations.ROUTES,
+            *desk.ROUTES,
             *feed.ROUTES,
             *projections.ROUTES,
             *operate.ROUTES,

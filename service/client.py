@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpcore2
 import msgspec
@@ -68,6 +68,15 @@ class Client:
             if page.next_after is None:
                 return
             query["after"] = page.next_after
+
+    async def desk(self, story: str | None) -> bytes:
+        """Return what somebody should look at, as the API gives it."""
+        return await self._get("/v1/desk" + (f"?{urlencode({'story': story})}" if story else ""))
+
+    async def explanation(self, claim_id: str, policy: str | None) -> bytes:
+        """Return why a claim stands where it does, as the API gives it."""
+        query = f"?{urlencode({'policy': policy})}" if policy else ""
+        return await self._get(f"/v1/claims/{quote(claim_id, safe='')}/explanation{query}")
 
     async def projections(self) -> list[ProjectionStatus]:
         """Return how every projection stands."""
