@@ -72,7 +72,7 @@ async def get_publication(request: ApiRequest, publication_id: FromPath[str]) ->
         raise NotOnRecord(f"there is no publication {publication_id[:80]}")
     affected = msgspec.json.encode(msgspec.json.decode(found.raw, type=_Affected).affected_by or None)
     beside = b"" if affected == b"null" else affected
-    return fresh(request, found.raw, preconditions.etag(here.ledger, found.version, found.generation, beside))
+    return await fresh(request, found.raw, preconditions.etag(here.ledger, found.version, found.generation, beside))
 
 
 class _Affected(msgspec.Struct):

@@ -143,7 +143,7 @@ class Queries:
         index = self._keys.index(projection.name, at.generation, *membership)
         with answering():
             names = await self.store.zrangebyscore(index, "-inf", most, start=0, num=limit)
-        found = await self._documents(projection, at.generation, [name.decode() for name in names])
+        found, _ = await self._documents(projection, at.generation, [name.decode() for name in names])
         return [each for each in found if each is not None]
 
     async def count(self, projection: Projection, filters: Sequence[Membership], *, most: int = 1000) -> int:
@@ -156,7 +156,7 @@ class Queries:
     async def documents(self, projection: Projection, names: Sequence[str]) -> list[bytes]:
         """Return those of these documents that there are."""
         at = await place(self.store, self._keys, projection.name)
-        found = await self._documents(projection, at.generation, list(names))
+        found, _ = await self._documents(projection, at.generation, list(names))
         return [each for each in found if each is not None]
 
     async def wait_for(self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT) -> None:
