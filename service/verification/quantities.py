@@ -56,6 +56,11 @@ def comparable(one: Quantity, other: Quantity) -> bool:
 
 def entailed(claimed: Sequence[Quantity], stated: Sequence[Quantity], about_tolerance: float) -> bool:
     """Whether for every figure of a claim the statement gives one, and none that does not entail it."""
+    return not claimed or _all_entailed(tuple(claimed), tuple(stated), about_tolerance)
+
+
+@lru_cache(maxsize=4096)
+def _all_entailed(claimed: tuple[Quantity, ...], stated: tuple[Quantity, ...], about_tolerance: float) -> bool:
     return all(_entailed(figure, stated, about_tolerance) for figure in claimed)
 
 

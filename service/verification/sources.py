@@ -74,6 +74,8 @@ class Profile(Struct, frozen=True):
 
     def grade(self, tags: Sequence[str]) -> Letter | None:
         """Return the desk's letter for the source on a claim: the latest for one of its tags, else the general one."""
+        if not self.topics:
+            return self.reliability
         return next((self.topics[topic] for topic in reversed(self.topics) if topic in tags), self.reliability)
 
 

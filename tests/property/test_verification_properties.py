@@ -1,7 +1,7 @@
 """What the rules promise for every history, tried on histories that nobody thought of.
 
 A history is a list of proposals, decided on one after the other as a service would; what is refused is left out.
-``ONRECORD_TEST_EXAMPLES`` says how many histories each promise is tried on: 300 unless it is set.
+``ONRECORD_TEST_EXAMPLES`` says how many histories each promise is tried on: 100 unless it is set.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from service.verification.voices import POSITIONAL
 if TYPE_CHECKING:
     from tests.unit.verification.conftest import Case
 
-EXAMPLES = int(os.environ.get("ONRECORD_TEST_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("ONRECORD_TEST_EXAMPLES", "100"))
 rules = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 
 Op = dict[str, Any]
