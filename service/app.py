@@ -13,6 +13,7 @@ from events.ledger import Ledger
 from service.api import (
     amending,
     claims,
+    desk,
     erasures,
     explanations,
     feed,
@@ -86,6 +87,7 @@ def create_app(settings: Settings) -> Litestar:
             *publications.ROUTES,
             *policies.ROUTES,
             *explanations.ROUTES,
+            *desk.ROUTES,
             *feed.ROUTES,
             *projections.ROUTES,
             *operate.ROUTES,

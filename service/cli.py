@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import uvloop
 from cyclopts import App, Parameter
 from rich.console import Console
 
 from events.errors import LedgerError
 from service import settings as environment
+from service.api.desk import Desk
+from service.api.explanations import Explanation
 from service.app import VERSION, create_app
 from service.client import ApiFailure, Client
 from service.desk.importing import Adapter
@@ -22,7 +25,7 @@ from service.projections.queries import NotThereYet
 from service.projections.rebuild import RebuildRefused
 from service.run import check_ready, load_story, rebuild_projection, run_api, run_service, run_worker
 from service.settings import BadSettings, Settings
-from service.show import claims_table, projections_table
+from service.show import claims_table, desk_page, explanation_page, projections_table
 
 app = App(
     name="onrecord",
@@ -114,6 +117,45 @@ def claims(
                 sys.stdout.buffer.write(item.raw + b"\n")
         else:
             Console().print(claims_table([item.document for item in documents]))
+
+    _run(show)
+
+
+@app.command
+def desk(
+    *,
+    story: Annotated[str | None, Parameter(help="Only what concerns this story.")] = None,
+    json: Annotated[bool, Parameter(help="As the API gives it.", negative=())] = False,
+) -> None:
+    """Show what somebody should look at: what is single-sourced, rests on one government, is overdue or to correct."""
+
+    async def show(settings: Settings) -> None:
+        async with Client(settings) as client:
+            raw = await client.desk(story)
+        if json:
+            sys.stdout.buffer.write(raw + b"\n")
+        else:
+            Console(highlight=False).print(desk_page(msgspec.json.decode(raw, type=Desk)), soft_wrap=True)
+
+    _run(show)
+
+
+@app.command
+def explain(
+    claim: str,
+    *,
+    policy: Annotated[str | None, Parameter(help="What another policy would say, as in `admiralty`.")] = None,
+    json: Annotated[bool, Parameter(help="As the API gives it.", negative=())] = False,
+) -> None:
+    """Say why a claim stands where it does, what is left out, and what would change it."""
+
+    async def show(settings: Settings) -> None:
+        async with Client(settings) as client:
+            raw = await client.explanation(claim, policy)
+        if json:
+            sys.stdout.buffer.write(raw + b"\n")
+        else:
+            Console(highlight=False).print(explanation_page(msgspec.json.decode(raw, type=Explanation)), soft_wrap=True)
 
     _run(show)
 

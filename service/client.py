@@ -69,6 +69,15 @@ class Client:
                 return
             query["after"] = page.next_after
 
+    async def desk(self, story: str | None) -> bytes:
+        """Return what somebody should look at, as the API gives it."""
+        return await self._get("/v1/desk" + (f"?{urlencode({'story': story})}" if story else ""))
+
+    async def explanation(self, claim_id: str, policy: str | None) -> bytes:
+        """Return why a claim stands where it does, as the API gives it."""
+        query = f"?{urlencode({'policy': policy})}" if policy else ""
+        return await self._get(f"/v1/claims/{quote(claim_id, safe='')}/explanation{query}")
+
     async def projections(self) -> list[ProjectionStatus]:
         """Return how every projection stands."""
         return msgspec.json.decode(await self._get("/v1/projections"), type=_Statuses).items

@@ -8,6 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from events.words import Flag, State
+from service.api.desk import Desk
+from service.api.explanations import Explanation
 from service.projections.documents import ClaimDocument
 from service.projections.status import ProjectionStatus
 from service.settings import Settings
@@ -42,6 +44,54 @@ def claims_table(documents: Sequence[ClaimDocument]) -> Table:
         flags = ", ".join(flag.value for flag in standing.flags)
         table.add_row(each.claim.text, state, str(standing.credibility), flags)
     return table
+
+
+def desk_page(desk: Desk) -> Text:
+    """Return what somebody should look at, each with how many there are and the first of them."""
+    page = Text()
+    for title, part in (
+        ("single-sourced", desk.single_sourced),
+        ("corroborated by one disinterested government only", desk.on_one_government),
+        ("assessed, and to be reviewed", desk.needs_review),
+    ):
+        _headed(page, title, part.count, part.all, more=part.more)
+        for each in part.items:
+            page.append(f"  {each.id}  {each.text}\n")
+    _headed(page, "asked, and overdue", desk.overdue_inquiries.count, desk.overdue_inquiries.all, more=False)
+    for asked in desk.overdue_inquiries.items:
+        page.append(f"  {asked.id}  {asked.inquiry.source_id} by {asked.inquiry.deadline}\n")
+    _headed(page, "ours, to be corrected", desk.to_correct.count, desk.to_correct.all, more=desk.to_correct.more)
+    for ours in desk.to_correct.items:
+        page.append(f"  {ours.id}  {ours.publication.title}\n")
+    page.rstrip()
+    return page
+
+
+def _headed(page: Text, title: str, count: int, where: str, *, more: bool) -> None:
+    page.append(f"{title}: {count}{' or more' if more else ''}", style="bold")
+    page.append(f"  {where}\n", style="dim")
+
+
+def explanation_page(explanation: Explanation) -> Text:
+    """Return why a claim stands where it does, sentence by sentence, with the identifiers that each is about."""
+    page = Text()
+    if explanation.merged_into:
+        page.append(f"{explanation.merged_into.claim_id} speaks for it.")
+        return page
+    for each in explanation.reasons:
+        page.append(f"{each.sentence}\n")
+        page.append("".join(f"  {key}\n" for key in each.ids), style="dim")
+    if explanation.excluded:
+        page.append("Left out:\n", style="bold")
+        for each in explanation.excluded:
+            page.append(f"{each.sentence}\n")
+            page.append("".join(f"  {key}\n" for key in each.ids), style="dim")
+    if explanation.would_change_if:
+        page.append("It would change if:\n", style="bold")
+        for change in explanation.would_change_if:
+            page.append(f"{change.to.value}: if {change.sentence}\n")
+    page.append(f"By {explanation.policy.name} version {explanation.policy.version}.", style="dim")
+    return page
 
 
 def projections_table(statuses: Sequence[ProjectionStatus]) -> Table:

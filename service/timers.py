@@ -11,7 +11,7 @@ from events.ledger import Ledger
 from events.records import Statement
 from events.store import Store
 from events.words import Stance
-from service.projections.catalog import INQUIRIES
+from service.projections.catalog import DUE, INQUIRIES
 from service.projections.documents import InquiryDocument
 from service.projections.queries import Queries
 from service.verification.commands import Caller, Recorder
@@ -29,16 +29,9 @@ class Timers:
         self._queries = Queries(store, ledger.keys)
 
     async def expire(self) -> int:
-        """Record every open inquiry whose deadline has passed as expired, and return how many there were."""
-        after: int | None = 0
-        expired = 0
-        while after is not None:
-            page = await self._queries.page(INQUIRIES, [("status", "open")], after=after, limit=_PAGE)
-            after = page.next_after
-            for inquiry in map(_decode, page.items):
-                if inquiry.deadline < time.time_ns() // 1000:
-                    expired += await self._expire(inquiry)
-        return expired
+        """Record open inquiries whose deadline has passed as expired, the oldest two hundred; return how many."""
+        due = await self._queries.until(INQUIRIES, DUE, time.time_ns() // 1000 - 1, limit=_PAGE)
+        return sum([await self._expire(inquiry) for inquiry in map(_decode, due)])
 
     async def _expire(self, inquiry: InquiryDocument) -> bool:
         said = Statement(

@@ -11,6 +11,7 @@ from service.api.http.served import ApiRequest, Receipt, caller, recorded, serve
 from service.projections.catalog import CLAIMS
 from service.reassessor import Progress, progress
 from service.verification.policy import BUILT_IN, name_of
+from service.verification.refusals import Refusal
 
 _WHERE = "/v1/policies"
 
@@ -74,7 +75,12 @@ async def activate_policy(request: ApiRequest) -> Answer:
     given = await body(request, Activation)
     policy = given.policy or BUILT_IN[str(given.name)]
     proposed = PolicyActivated(policy=policy, reason=given.reason)
-    outcome = await served(request).recorder.activate(proposed, caller(request, "activatePolicy", given))
+    try:
+        outcome = await served(request).recorder.activate(proposed, caller(request, "activatePolicy", given))
+    except Refusal as refusal:
+        if refusal.pointer:
+            refusal.pointer = f"/policy{refusal.pointer}"
+        raise
     return recorded(request, outcome, "", CLAIMS, _WHERE)
 
 

@@ -1,16 +1,28 @@
 """Publications: the texts that the desk published, the claims they used, and their corrections."""
 
+import msgspec
 from litestar import get, post
 from litestar.params import FromPath, FromQuery
 
 from events.catalog import PublicationCorrected, PublicationRecorded
 from events.identifiers import new_id
 from events.records import Publication, PublicationCorrection
+from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
-from service.api.http.served import ApiRequest, Receipt, caller, document, listing, page_size, recorded, served
-from service.projections.catalog import PUBLICATIONS
-from service.projections.documents import PublicationDocument
+from service.api.http.served import (
+    ApiRequest,
+    Receipt,
+    caller,
+    fresh,
+    listing,
+    page_size,
+    recorded,
+    served,
+    wait_for_writes,
+)
+from service.projections.catalog import PUBLICATIONS, TO_CORRECT
+from service.projections.documents import Affected, PublicationDocument
 from service.verification.refusals import NotOnRecord
 
 _WHERE = "/v1/publications"
@@ -32,10 +44,17 @@ async def record_publication(request: ApiRequest) -> Answer:
 
 @get(_WHERE, operation_id="listPublications", summary="List your texts", opt={"items": PublicationDocument})
 async def list_publications(
-    request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50
+    request: ApiRequest,
+    after: FromQuery[str | None] = None,
+    limit: FromQuery[int] = 50,
+    *,
+    to_correct: FromQuery[bool] = False,
 ) -> Answer:
-    """List texts in the order in which they were recorded."""
-    return await listing(request, PUBLICATIONS, [], after, page_size(limit))
+    """List texts in the order in which they were recorded.
+
+    With `to_correct` only those that relied on a statement which was withdrawn since their last correction.
+    """
+    return await listing(request, PUBLICATIONS, [TO_CORRECT] if to_correct else [], after, page_size(limit))
 
 
 @get(
@@ -45,8 +64,19 @@ async def list_publications(
     opt={"answer": PublicationDocument},
 )
 async def get_publication(request: ApiRequest, publication_id: FromPath[str]) -> Answer:
-    """Read which claims a text used, and how it was corrected."""
-    return await document(request, PUBLICATIONS, publication_id)
+    """Read which claims a text used, how it was corrected, and which withdrawals concern it."""
+    here = served(request)
+    await wait_for_writes(request, PUBLICATIONS)
+    found = await here.queries.document(PUBLICATIONS, publication_id)
+    if found is None:
+        raise NotOnRecord(f"there is no publication {publication_id[:80]}")
+    affected = msgspec.json.encode(msgspec.json.decode(found.raw, type=_Affected).affected_by or None)
+    beside = b"" if affected == b"null" else affected
+    return fresh(request, found.raw, preconditions.etag(here.ledger, found.version, found.generation, beside))
+
+
+class _Affected(msgspec.Struct):
+    affected_by: tuple[Affected, ...] = ()
 
 
 @post(

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from events import catalog
 from events.envelope import streams_of
+from events.words import State
 from service.projections import folding
 from service.projections.documents import (
     ClaimDocument,
@@ -25,6 +26,12 @@ Membership = tuple[str, str]
 EVERYTHING: Membership = ("all", "")
 CHANGED: Membership = ("changed", "")
 """Every document at the position of its last event."""
+DUE: Membership = ("due", "")
+"""Every open inquiry at its deadline."""
+TO_CORRECT: Membership = ("to-correct", "")
+"""Every text of ours that a withdrawal concerns since its last correction."""
+ON_ONE: Membership = ("disinterested", "1")
+"""Every claim that is corroborated by one disinterested origin only."""
 
 
 class Change(Struct, frozen=True):
@@ -78,6 +85,21 @@ def _inquiry(event: catalog.Event) -> Sequence[str]:
             return ()
 
 
+def _publication(event: catalog.Event) -> Sequence[str]:
+    if isinstance(event, catalog.StatementWithdrawn):
+        return event.relied_on_by
+    return _streams("publication")(event)
+
+
+def _publication_indexes(
+    before: PublicationDocument | None, after: PublicationDocument, _its: Sequence[Happened]
+) -> Iterator[Change]:
+    if before is None:
+        yield Change("add", EVERYTHING)
+    if after.to_correct != (before is not None and before.to_correct):
+        yield Change("add" if after.to_correct else "remove", TO_CORRECT)
+
+
 def _nowhere(_before: object, _after: object, _its: Sequence[Happened]) -> Iterator[Change]:
     return iter(())
 
@@ -113,6 +135,8 @@ def _memberships(document: ClaimDocument | None) -> set[Membership]:
     if document.standing:
         found.add(("state", document.standing.state.value))
         found.update(("flag", flag.value) for flag in document.standing.flags)
+        if document.standing.state is State.CORROBORATED and document.standing.because.nd == 1:
+            found.add(ON_ONE)
     return found
 
 
@@ -164,19 +188,34 @@ def _inquiry_indexes(
         yield Change("add", EVERYTHING)
     if before is None or before.status != after.status:
         yield Change("add", ("status", after.status))
+    if (before is not None and before.status == "open") != (after.status == "open"):
+        yield Change("add" if after.status == "open" else "remove", DUE, after.deadline)
 
 
 _WORD = re.compile(r"\w+")
 _LONGEST_WORD = 40
 
 CLAIMS = Projection(
-    "claims", ClaimDocument, _streams("claim"), folding.claim_stream, _claim_indexes, item=folding.statement
+    "claims",
+    ClaimDocument,
+    _streams("claim"),
+    folding.claim_stream,
+    _claim_indexes,
+    version=2,
+    item=folding.statement,
 )
 STORIES = Projection("stories", StoryDocument, _streams("story"), _one_by_one(folding.story), _once)
 SOURCES = Projection("sources", SourceDocument, _streams("source"), _one_by_one(folding.source), _source_indexes)
 PARTS = Projection("parts", PartDocument, _part, _one_by_one(folding.part), _nowhere)
-INQUIRIES = Projection("inquiries", InquiryDocument, _inquiry, _one_by_one(folding.inquiry), _inquiry_indexes)
+INQUIRIES = Projection(
+    "inquiries", InquiryDocument, _inquiry, _one_by_one(folding.inquiry), _inquiry_indexes, version=2
+)
 PUBLICATIONS = Projection(
-    "publications", PublicationDocument, _streams("publication"), _one_by_one(folding.publication), _once
+    "publications",
+    PublicationDocument,
+    _publication,
+    _one_by_one(folding.publication),
+    _publication_indexes,
+    version=2,
 )
 PROJECTIONS = (CLAIMS, STORIES, SOURCES, PARTS, INQUIRIES, PUBLICATIONS)

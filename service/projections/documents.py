@@ -210,8 +210,19 @@ class ClaimWithStatements(ClaimDocument, frozen=True):
     parts: tuple[PartOfClaim, ...] = ()
 
 
+class Affected(Struct, frozen=True):
+    """A statement was taken back on which a text of ours relied, through a claim."""
+
+    position: int
+    claim_id: str
+    statement_id: str
+
+
 class PublicationDocument(Struct, frozen=True):
-    """A text of ours, as ``GET /v1/publications/{id}`` shows it."""
+    """A text of ours, as ``GET /v1/publications/{id}`` shows it.
+
+    ``affected_by`` has the newest withdrawals that concern it; ``to_correct``: one came after its last correction.
+    """
 
     id: str
     version: int
@@ -219,6 +230,8 @@ class PublicationDocument(Struct, frozen=True):
     recorded: str
     publication: Publication
     corrections: tuple[PublicationCorrection, ...] = ()
+    affected_by: tuple[Affected, ...] = ()
+    to_correct: bool = False
 
 
 class InquiryDocument(Struct, frozen=True):

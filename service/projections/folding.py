@@ -14,6 +14,7 @@ from events.records import Statement
 from service.projections.documents import (
     MOST_LISTED,
     AbsenceItem,
+    Affected,
     Amendment,
     AssessmentItem,
     Checked,
@@ -220,13 +221,16 @@ def statement(it: Happened) -> StatementItem | None:
 
 
 def publication(document: PublicationDocument | None, it: Happened) -> PublicationDocument:
-    """Fold a publication's stream."""
+    """Fold a publication's stream, and the withdrawals that name it, which are no versions of it."""
     match it.event:
         case catalog.PublicationRecorded(publication_id=key, publication=text) if document is None:
             return PublicationDocument(key, 1, it.position, moments.timestamp(it.recorded_at), text)
         case catalog.PublicationCorrected(correction=made) if document is not None:
             corrections = _listed(document.corrections, made)
-            return structs.replace(document, version=document.version + 1, corrections=corrections)
+            return structs.replace(document, version=document.version + 1, corrections=corrections, to_correct=False)
+        case catalog.StatementWithdrawn(claim_id=claim_id, statement_id=key) if document is not None:
+            affected = _listed(document.affected_by, Affected(it.position, claim_id, key))
+            return structs.replace(document, affected_by=affected, to_correct=True)
     raise TypeError(f"{it.event.TYPE} does not follow in a publication's stream")
 
 

@@ -135,6 +135,30 @@ class Queries:
             return await self.page(projection, filters, after=begin, limit=limit, by=by)
         return Page([item for item in items if item is not None], after if more else None)
 
+    async def until(
+        self, projection: Projection, membership: Membership, most: int, *, limit: int = _WALK
+    ) -> list[bytes]:
+        """Return the first documents of an index whose score is at most ``most``, in the order of their scores."""
+        at = await place(self.store, self._keys, projection.name)
+        index = self._keys.index(projection.name, at.generation, *membership)
+        with answering():
+            names = await self.store.zrangebyscore(index, "-inf", most, start=0, num=limit)
+        found = await self._documents(projection, at.generation, [name.decode() for name in names])
+        return [each for each in found if each is not None]
+
+    async def count(self, projection: Projection, filters: Sequence[Membership], *, most: int = 1000) -> int:
+        """Return how many documents are in every one of the indexes, counting no further than ``most``."""
+        at = await place(self.store, self._keys, projection.name)
+        indexes = [self._keys.index(projection.name, at.generation, *membership) for membership in filters]
+        with answering():
+            return int(await self.store.zintercard(len(indexes), indexes, limit=most))
+
+    async def documents(self, projection: Projection, names: Sequence[str]) -> list[bytes]:
+        """Return those of these documents that there are."""
+        at = await place(self.store, self._keys, projection.name)
+        found = await self._documents(projection, at.generation, list(names))
+        return [each for each in found if each is not None]
+
     async def wait_for(self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT) -> None:
         """Return once a projection holds the event at ``position``. Raises ``NotThereYet`` after ``seconds``."""
         deadline = time.monotonic() + seconds

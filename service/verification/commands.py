@@ -33,8 +33,12 @@ from service.verification.sources import SourceHistory
 
 _ATTEMPTS = 8
 _MOST_CACHED = 10_000
-_MOST_IN_TURN = 32
-"""Commands on one claim that are decided in turn and appended together."""
+_MOST_IN_TURN = 1
+"""Commands on one claim that are decided in turn and appended together.
+
+More than one is not safe: one whose predecessor was not recorded is, if others have brought the claim to the version
+that it expects, and those that are recorded together have one time, by which what they say cannot be ordered.
+"""
 
 
 class Caller(Struct, frozen=True):
@@ -190,10 +194,13 @@ class Recorder:
         return await proposal.outcome
 
     async def reassess(self, claim_id: str, caller: Caller) -> Outcome | None:
-        """Record a claim's verdict if it is no longer the one last recorded. Raises as :meth:`on_claim` does."""
+        """Record a claim's verdict if it is no longer the one last recorded. Raises as :meth:`on_claim` does.
+
+        Whoever records nothing is told by no conflict that it looked at what is outdated: all is read again first.
+        """
 
         async def once() -> Outcome | None:
-            edition = await self.reference.edition()
+            edition = await self.reference.renew()
             world, conditions = await self._world(edition, [claim_id], ())
             if events := decide.reassessed(claim_id, world):
                 story_id = world.facts[claim_id].claim.story_id
@@ -464,7 +471,7 @@ class Recorder:
         return cached.facts if cached else None
 
     async def _refresh(self, claim_ids: Iterable[str]) -> None:
-        """Fold what the claims' streams hold beyond the cached facts, and those of all that they are read with."""
+        """Fold what the claims' streams hold beyond the cached facts, and those of all that they read or name."""
         waiting, seen = list(claim_ids), set()
         while waiting:
             claim_id = waiting.pop()
@@ -480,7 +487,7 @@ class Recorder:
                 if facts is not before or cached is None:
                     self._keep(_Cached(facts, cached.snapshot if cached else 0))
                 if len(seen) <= MOST_TOGETHER:
-                    waiting += facts.neighbours()
+                    waiting += [*facts.neighbours(), *_claims_named(facts.claim)]
 
     async def _remember(self, facts: Mapping[str, Facts], outcome: Outcome) -> None:
         """Bring the cached facts of every claim that a command changed up to what was recorded."""

@@ -143,7 +143,7 @@ def exclusions(verdict: Verdict) -> tuple[Reason, ...]:
 
 def arithmetic(record: InForce, world: World, horizon: Horizon = NOW) -> Reason | None:
     """Return the sum that a claim's figure is said to be, term by term, if it is said to be one."""
-    terms = world.context(record.claim).at(horizon).summands
+    terms = world.context(record.claim).at(horizon, record.claim.sum_of).summands
     if not terms:
         return None
     own, *_ = record.claim.quantities
@@ -172,7 +172,7 @@ def would_change_if(claim_id: str, world: World, now: int) -> Iterator[Suggestio
 def _candidates(claim_id: str, world: World) -> Iterator[tuple[str, Sequence[Event]]]:
     facts = world.facts[claim_id]
     record = Dossier(facts, world.facts).in_force()
-    voices = Voices(record, world.context(facts.claim).at(), world.policy)
+    voices = Voices(record, world.context(facts.claim).at(NOW, facts.claim.sum_of), world.policy)
     somebody = catalog.SourceRegistered(source_id=SOMEBODY, source=Source(name="Somebody", kind=SourceKind.PERSON))
     for stance, does in ((Stance.ASSERTS, "supports"), (Stance.DENIES, "denies")):
         said = Statement(speaker_id=SOMEBODY, stance=stance, basis="first_hand", quantities=facts.claim.quantities)

@@ -261,13 +261,15 @@ class Facts(Struct, omit_defaults=True):
     def source_ids(self) -> set[str]:
         """Return the sources that a verdict on these facts depends on, without those above them."""
         named = {wording.claim.declared_by for wording in self.wordings}
-        for said in self.statements.values():
+        voided = [each.statement for each in self.voided.values() if each.statement]
+        for said in (*self.statements.values(), *voided):
             named.add(said.speaker_id)
             named.update(rest for rest in said.rests_on if rest.startswith("source_"))
             for correction in said.corrections:
                 named.add(correction.changes.speaker_id or None)
                 named.update(rest for rest in correction.changes.rests_on or () if rest.startswith("source_"))
         named.update(item.supplied_by for item in self.evidence.values())
+        named.update(each.evidence.supplied_by for each in self.voided.values() if each.evidence)
         return {source_id for source_id in named if source_id}
 
 

@@ -31,16 +31,16 @@ def range_of(quantity: Quantity, about_tolerance: float = 0.10) -> Range:
     high = _exact(quantity.high if quantity.high is not None else quantity.value)
     match quantity.qualifier:
         case "about":
-            width = abs(low) * _exact(about_tolerance)
-            return Range((low - width, 0), (high + width, 0))
+            width = Fraction(str(about_tolerance)) * max(low, -low)
+            return Range((_plain(low - width), 0), (_plain(high + width), 0))
         case "at_least":
             return Range((low, 0), (_INFINITY, 0))
         case "more_than":
             return Range((low, 1), (_INFINITY, 0))
         case "at_most":
-            return Range((Fraction(0), 0), (high, 0))
+            return Range((0, 0), (high, 0))
         case "fewer_than":
-            return Range((Fraction(0), 0), (high, -1))
+            return Range((0, 0), (high, -1))
         case _:
             return Range((low, 0), (high, 0))
 
@@ -103,5 +103,10 @@ def _add(bounds: Iterable[Bound]) -> Bound:
     return value, off
 
 
-def _exact(number: float | None) -> Fraction:
-    return Fraction(str(number))
+def _exact(number: float | None) -> Fraction | int:
+    return _plain(Fraction(str(number)))
+
+
+def _plain(number: Fraction) -> Fraction | int:
+    """Return a whole number as such: most figures are, and they compare much faster."""
+    return number.numerator if number.denominator == 1 else number

@@ -85,13 +85,15 @@ class Edition:
         return known(self.policies, horizon).policy
 
     async def renewed(self) -> "Edition":
-        """Return an edition of now, without what changed since this one."""
+        """Return an edition of now, without what changed since this one; this one if nothing did."""
         version, changed, policies = self.version, set(), self.policies
         while entries := await self._ledger.history(REFERENCE, after=version):
             version += len(entries)
             changed |= {subject_of(entry.event) for entry in entries}
             for entry in entries:
                 policies = _fold_policy(policies, happened(entry))
+        if version == self.version:
+            return self
         new = Edition(self._ledger, version, policies)
         new.sources = self.sources.without(changed)
         new._stories = {key: story for key, story in self._stories.items() if key not in changed}

@@ -158,19 +158,26 @@ class SourceHistory:
         self._changed = self._changed or any(len(versions) > 1 for versions in read.values())
 
     def without(self, source_ids: AbstractSet[str]) -> "SourceHistory":
-        """Return these sources, less some that are to be read again and all that ever answered to those."""
-        below: dict[str, list[str]] = defaultdict(list)
-        for key, versions in self._history.items():
-            for upper in {upper for each in versions for upper in each.source.affiliated_to}:
-                below[upper].append(key)
-        gone, waiting = set(source_ids), list(source_ids)
-        while waiting:
-            lower = [key for key in below[waiting.pop()] if key not in gone]
-            gone.update(lower)
-            waiting += lower
+        """Return these sources as they are now, less some that are to be read again and all that ever answered to them.
+
+        So whoever finds a source here still finds everything above it.
+        """
+        gone = self._and_below(source_ids)
         left = SourceHistory()
         left.add({key: versions for key, versions in self._history.items() if key not in gone})
         return left
+
+    def _and_below(self, source_ids: AbstractSet[str]) -> set[str]:
+        gone, waiting = set(source_ids), [source_id for source_id in source_ids if source_id in self._history]
+        below: dict[str, list[str]] = defaultdict(list)
+        for key, versions in self._history.items() if waiting else ():
+            for upper in {upper for each in versions for upper in each.source.affiliated_to}:
+                below[upper].append(key)
+        while waiting:
+            found = [key for key in below[waiting.pop()] if key not in gone]
+            gone.update(found)
+            waiting += found
+        return gone
 
     def at(self, horizon: Horizon) -> Sources:
         """Return the sources as they were at a moment."""
@@ -210,11 +217,12 @@ class Interests:
         return "undetermined" if "undetermined" in voices else "disinterested"
 
     def _of_source(self, source_id: str, side: Side) -> Interest:
-        parties = self._sources[source_id].parties
-        if not parties & (self._serves | self._harms):
-            parties = frozenset(ally for party in parties for ally in self._allies.get(party, ())) - parties
-        served, harmed = bool(parties & self._serves), bool(parties & self._harms)
-        gains = served if side == "supports" else harmed
-        if (served and harmed) or gains:
-            return "interested"
-        return "undetermined" if self._sources[source_id].withheld else "disinterested"
+        profile = self._sources[source_id]
+        if parties := profile.parties:
+            if not parties & (self._serves | self._harms):
+                parties = frozenset(ally for party in parties for ally in self._allies.get(party, ())) - parties
+            served, harmed = bool(parties & self._serves), bool(parties & self._harms)
+            gains = served if side == "supports" else harmed
+            if (served and harmed) or gains:
+                return "interested"
+        return "undetermined" if profile.withheld else "disinterested"

@@ -558,6 +558,22 @@ def assert_states(happenings: list[Happened], world: World) -> None:
             )  # fmt: skip
 
 
+@rules
+@given(history=everything)
+def test_a_corroborated_claim_has_two_origins_and_nobody_disinterested_against_it(
+    new_case: type[Case], history: History
+) -> None:
+    """What is published as corroborated was never said by one origin, nor denied by a disinterested one."""
+    case = Stage(new_case, history[0]).play(history[1])
+    for name in IDS:
+        verdict = case.verdict(on=name)
+        if verdict.state == "corroborated":
+            assert verdict.because.n >= 2
+            assert verdict.because.od == 0
+        assert verdict.because.nd <= verdict.because.n
+        assert 1 <= verdict.credibility <= 6
+
+
 # --------------------------------------------------------------------------------------------------- sums
 
 values = st.integers(0, 4)

@@ -88,13 +88,16 @@ async def confidentially(  # noqa: PLR0913 - a command, and what it is carried o
         return await record(proposed)
     if earlier := await recorder.recall(caller):
         return earlier
-    try:
-        sealed = [
-            holding(each, await vault.seal(subject_sealed(each), said)) if can_hold(each) else each for each in proposed
-        ]
-    except Erased as erased:
-        raise RuleBroken(str(erased), "/confidential") from erased
-    return await record(sealed)
+    events = list(proposed)
+    for n, event in enumerate(proposed):
+        if can_hold(event):
+            try:
+                events[n] = holding(event, await vault.seal(subject_sealed(event), said))
+            except Erased as erased:
+                refusal = RuleBroken(str(erased), "/confidential")
+                refusal.proposal = n
+                raise refusal from erased
+    return await record(events)
 
 
 async def shown(vault: Vault | None, documents: Sequence[bytes]) -> list[bytes]:

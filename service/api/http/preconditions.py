@@ -1,8 +1,11 @@
 """ETags and preconditions (RFC 9110, section 13): ``"epoch.version.generation"`` of a document.
 
+A fourth part is the hash of what a document shows of other things; only If-None-Match compares it.
+
 If-None-Match compares all of it. If-Match ignores the generation: a rebuild changes no fact.
 """
 
+import hashlib
 from typing import Any
 
 from litestar import Request
@@ -11,9 +14,10 @@ from events.ledger import Ledger
 from service.api.http.problems import ApiError
 
 
-def etag(ledger: Ledger, version: int, generation: int) -> str:
-    """Return the entity tag of a document at a version."""
-    return f'"{ledger.epoch}.{version}.{generation}"'
+def etag(ledger: Ledger, version: int, generation: int, beside: bytes = b"") -> str:
+    """Return the entity tag of a document at a version, and of what is shown with it that has versions of its own."""
+    rest = f".{hashlib.sha256(beside).hexdigest()[:12]}" if beside else ""
+    return f'"{ledger.epoch}.{version}.{generation}{rest}"'
 
 
 def not_modified(request: Request[Any, Any, Any], tag: str) -> bool:

@@ -4,6 +4,7 @@ The story's parties are ``red`` and ``blue``; unless a test says otherwise the c
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -67,11 +68,11 @@ class Case:
         self._known: dict[str, tuple[SourceFacts, ...]] = {}
         self._sources: SourceHistory | None = None
         self._facts: dict[str, Facts] = {}
-        for name, source in CAST.items():
-            self.source(name, **source)
+        self._known |= _cast()
         self.claim_id = self.claim("c", **{"serves": ["red"], "harms": ["blue"]} | claim)
 
     @staticmethod
+    @cache
     def id_of(kind: Kind, name: str) -> str:
         """Return the identifier of something by its name, or as it is."""
         return name if name.startswith(f"{kind}_") else derived_id(kind, name)
@@ -90,7 +91,8 @@ class Case:
         self.happened.append(it)
         for stream in streams_of(event):
             if stream.startswith("claim_"):
-                self._facts.pop(stream, None)
+                begins = isinstance(event, catalog.ClaimRegistered)
+                self._facts[stream] = _some(fold(None if begins else self._facts[stream], [it]))
             elif stream.startswith("source_"):
                 self._known[stream] = fold_source(self._known.get(stream, ()), it)
                 self._sources = None
@@ -415,12 +417,7 @@ class Case:
 
     def facts_of(self, on: str) -> Facts:
         """Return the facts of everything recorded on a claim."""
-        claim_id = self._claim(on)
-        if claim_id not in self._facts:
-            folded = fold(None, (it for it in self.happened if claim_id in streams_of(it.event)))
-            assert folded is not None
-            self._facts[claim_id] = folded
-        return self._facts[claim_id]
+        return self._facts[self._claim(on)]
 
     @property
     def sources(self) -> SourceHistory:
@@ -437,8 +434,7 @@ class Case:
 
     def world(self, policy: Policy = STRICT_TWO_SOURCE) -> World:
         """Return all that a decision reads."""
-        claim_ids = {stream for it in self.happened for stream in streams_of(it.event) if stream.startswith("claim_")}
-        facts = {claim_id: self.facts_of(claim_id) for claim_id in sorted(claim_ids)}
+        facts = dict(self._facts)
         stories = {self.story_id, *(each.claim.story_id for each in facts.values())}
         return World(facts, dict.fromkeys(stories, self._story), self.sources, policy)
 
@@ -493,6 +489,21 @@ class Case:
     def decided(self, *proposed: Event, policy: Policy = STRICT_TWO_SOURCE, now: int = DECIDED_AT) -> Decision:
         """Return what becomes of proposed events; none of them is recorded."""
         return on_claims(proposed, self.world(policy), now)
+
+
+def _some(facts: Facts | None) -> Facts:
+    assert facts is not None
+    return facts
+
+
+@cache
+def _cast() -> dict[str, tuple[SourceFacts, ...]]:
+    everybody: dict[str, tuple[SourceFacts, ...]] = {}
+    for name, said in CAST.items():
+        upper = [derived_id("source", each) for each in said.get("affiliated_to", ())]
+        source = msgspec.convert(said | {"name": name, "affiliated_to": upper}, Source)
+        everybody[derived_id("source", name)] = (SourceFacts(0, 0, source),)
+    return everybody
 
 
 @pytest.fixture(scope="session")
