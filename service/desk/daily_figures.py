@@ -34,7 +34,7 @@ def with_equipment(table: dict[str, Any]) -> dict[str, Any]:
     """Return the content of the table with a claim for each kind of equipment that it lists."""
     made = {
         _key(column): {
-            "text": f"Russia has lost {what} in the war, in the running total that is given day by day.",
+            "text": f"Russia has lost {what} in the war, in the totals given day by day.",
             "serves": ["ukraine"],
             "harms": ["russia"],
         }

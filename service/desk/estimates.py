@@ -1,9 +1,10 @@
 """Estimates of losses: the file that The Economist compiles from what sources say and others relay.
 
-A line is one number: an estimate, or the low or the high end of one. The lines of one estimate become one statement:
-low and high are a range, a single number is about so. Where there is a central number beside a range, it is a figure of
-a measure of its own, so that nothing is lost. The file has one date an estimate. It is taken for the day on which the
-estimate was given as well as for the one that it speaks of, though some series, as Meduza's, were computed later.
+A line is one number: an estimate, or the low or the high end of one. The lines of a source, day and type are one
+estimate and become one statement, whatever counter the file's own `source_id` ends in: low and high are a range, a
+single number is about so. Where there is a central number beside a range, it is a figure of a measure of its own, so
+that nothing is lost. The file has one date an estimate. It is taken for the day on which the estimate was given as well
+as for the one that it speaks of, though some series, as Meduza's, were computed later.
 """
 
 import math
@@ -20,7 +21,7 @@ from service.desk.rows import BadImport, Misfit, Row
 from service.desk.table import Misnamed, Table
 from service.verification.quantities import entailed
 
-_COLUMNS = ("date", "source", "country", "source_id", "estimate_type", "estimate", "source_type")
+_COLUMNS = ("date", "source", "country", "estimate_type", "estimate", "source_type")
 _MEASURES = {"deaths": "deaths", "casualties": "casualties"}
 """What a `source_type` is an estimate of, in the words of the claims."""
 _MILESTONES = {"deaths": ("deaths-50000", "deaths-100000", "deaths-200000")}
@@ -72,7 +73,7 @@ def _gathered(records: Records, misfits: list[Row | Misfit]) -> list[Estimate]:
         if missing:
             raise BadImport(f"line 1: no column `{missing[0]}`; this is no file of estimates")
         values = record.values
-        key: tuple[str, ...] = (values["source_id"], values["date"], values["source_type"], values["country"])
+        key: tuple[str, ...] = (values["source"], values["date"], values["source_type"], values["country"])
         estimate = estimates.setdefault(key, Estimate([], values, {}))
         try:
             _add(estimate, record)
@@ -90,8 +91,6 @@ def _add(estimate: Estimate, record: Record) -> None:
         raise ValueError(f"estimate_type: {kind!r} is none of estimate, estimate_low, estimate_high")
     if kind in estimate.numbers:
         raise ValueError(f"estimate_type: a second {kind} of one estimate")
-    if record.values["source"] != estimate.values["source"]:
-        raise ValueError("source: the lines of one estimate name two")
     estimate.numbers[kind] = _number(given)
     estimate.lines.append(record.line)
 
@@ -139,7 +138,7 @@ def _rows(
             estimate.where if claim == measure else f"{estimate.where} on {claim}",
             catalog.StatementRecorded(
                 claim_id=table.id_of("claim", claim),
-                statement_id=table.id_of("statement", f"{claim}/{values['source_id']}/{said_at}"),
+                statement_id=table.id_of("statement", f"{claim}/{values['source']}/{said_at}"),
                 statement=statement,
             ),
             table.begins(claim, speaker, relay, _PUBLISHER),

@@ -17,6 +17,7 @@ from events import catalog
 from events.identifiers import derived_id
 from events.ledger import Ledger
 from events.store import Store
+from service.desk import recording
 from service.desk.exporting import exported
 from service.desk.importing import Adapter, Reading
 from service.desk.rows import BadImport, Done
@@ -179,6 +180,20 @@ async def test_the_whole_files(ledger: Ledger) -> None:
         "prisoners": ("unverified", one_side, 6),
         "tank": ("unverified", ("corrected", *one_side), 6),
     } == named(await standings(ledger), "deaths", "deaths-100000", "casualties", "personnel", "prisoners", "tank")
+
+
+@pytest.mark.parametrize("together", [1, 7])
+async def test_how_rows_are_put_together_makes_no_difference(
+    ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    """Claims stand the same whether a command has one row, a few or a hundred."""
+    await take(ledger, LOSSES / "estimates.csv", "estimates")
+    await take(ledger, LOSSES / "personnel.json", "general-staff")
+    monkeypatch.setattr(recording, "_TOGETHER", together)
+    other = await another(store, ledger)
+    await take(other, LOSSES / "estimates.csv", "estimates")
+    await take(other, LOSSES / "personnel.json", "general-staff")
+    assert await standings(ledger) == await standings(other)
 
 
 # --------------------------------------------------------------------------------------- mapped files

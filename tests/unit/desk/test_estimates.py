@@ -22,7 +22,7 @@ TABLE = read_table(CONTENT)
 def line(number: int, kind: str, estimate: str, **other: str) -> Record:
     """Return a line of the file, on a day in 2023 unless said otherwise."""
     values = {
-        "date": "2023-02-15", "source": "US officials (via NYT)", "country": "russia", "source_id": "one",
+        "date": "2023-02-15", "source": "US officials (via NYT)", "country": "russia",
         "estimate_type": kind, "estimate": estimate, "source_type": "deaths",
     }  # fmt: skip
     return Record(number, values | other)
@@ -71,7 +71,7 @@ def test_a_central_number_stays_beside_its_range() -> None:
 def test_a_figured_claim_is_spoken_on_from_the_first_estimate_that_reaches_it() -> None:
     """What a source says after it reached a figure is recorded there too, so that a retreat shows."""
     lines = [
-        line(n, "estimate", number, date=f"202{n}-01-01", source_id=str(n))
+        line(n, "estimate", number, date=f"202{n}-01-01")
         for n, number in enumerate(("40000", "60000", "45000"), start=2)
     ]
     found = made(lines)
@@ -83,8 +83,8 @@ def test_a_figured_claim_is_spoken_on_from_the_first_estimate_that_reaches_it() 
 def test_one_source_of_two_names_is_one_source() -> None:
     """The table says so."""
     lines = [
-        line(2, "estimate", "1", source="CSIS", source_id="a"),
-        line(3, "estimate", "2", source="The Centre for Strategic and International Studies", source_id="b"),
+        line(2, "estimate", "1", source="CSIS"),
+        line(3, "estimate", "2", source="The Centre for Strategic and International Studies"),
     ]
     assert len({said.speaker_id for said in on("deaths", made(lines))}) == 1
 
