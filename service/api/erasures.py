@@ -35,7 +35,7 @@ async def erase_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     Its pseudonym, its statements and the verdicts stay as they are. It cannot be undone.
     """
     _check(source_id, SourceId)
-    return await _erase(request, "eraseSource", "/v1/sources", source_id)
+    return await _erase(request, "eraseSource", source_id, "/v1/sources")
 
 
 @post(
@@ -49,7 +49,7 @@ async def erase_person(request: ApiRequest, person_id: FromPath[str]) -> Answer:
     _check(person_id, PersonId)
     if not await request.auth.vault.knows(person_id):
         raise NotOnRecord(f"nothing was ever said in confidence about {person_id}")
-    return await _erase(request, "erasePerson", "/v1/persons", person_id)
+    return await _erase(request, "erasePerson", person_id)
 
 
 @post(
@@ -65,7 +65,7 @@ async def erase_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Ans
     """
     _check(evidence_id, EvidenceId)
     await claim_of(request, evidence_id)
-    return await _erase(request, "eraseEvidence", "/v1/evidence", evidence_id)
+    return await _erase(request, "eraseEvidence", evidence_id)
 
 
 def _check(subject: str, kind: Any) -> None:  # noqa: ANN401 - an annotated string
@@ -76,7 +76,7 @@ def _check(subject: str, kind: Any) -> None:  # noqa: ANN401 - an annotated stri
         raise NotOnRecord(f"there is no {subject[:80]}") from error
 
 
-async def _erase(request: ApiRequest, operation: str, where: str, subject: str) -> Answer:
+async def _erase(request: ApiRequest, operation: str, subject: str, where: str = "") -> Answer:
     asked = await body(request, Erasure)
     proposed = SubjectErased(subject_id=subject, reason=asked.reason)
     asks = caller(request, operation, subject, asked)

@@ -157,7 +157,7 @@ def recorded(  # noqa: PLR0913 - what every receipt has
     """Answer a write: where the thing is, its ETag, and the token by which reads will see it.
 
     ``thing`` names the member of the event ``about`` that is the new thing's identifier; without it
-    that is the event's subject. A repeated request gets
+    that is the event's subject. Without ``location`` there is no document about it. A repeated request gets
     the answer of the first one, rebuilt from the events that it recorded.
     """
     ledger = served(request).ledger
@@ -169,8 +169,9 @@ def recorded(  # noqa: PLR0913 - what every receipt has
         events=tuple(RecordedEvent(it.event.TYPE, it.position, it.event) for it in outcome.happened),
     )
     fragment = "" if receipt.id == subject_of(first.event) else f"#{receipt.id}"
-    headers = {
-        "Location": f"{location}/{subject_of(first.event)}{fragment}" if thing else location,
+    where = f"{location}/{subject_of(first.event)}{fragment}" if thing else location
+    headers = {"Location": where} if location else {}
+    headers |= {
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
