@@ -1,20 +1,37 @@
 """Sources: register, list, read, describe anew, grade."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+import msgspec
 from litestar import get, patch, post
 from litestar.params import FromPath, FromQuery
+from msgspec import Struct
 
+from events import moments
 from events.catalog import Event, SourceGraded, SourceRegistered, SourceUpdated
 from events.confidential import Confidential
 from events.identifiers import new_id
 from events.records import Grade, Source, SourceChanges
+from events.words import State
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided, confidentially
-from service.api.http.served import ApiRequest, Receipt, caller, document, listing, page_size, recorded, served
-from service.projections.catalog import SOURCES
+from service.api.http.served import (
+    ApiRequest,
+    Receipt,
+    caller,
+    document,
+    listing,
+    page_size,
+    recorded,
+    served,
+    wait_for_writes,
+)
+from service.projections.catalog import CLAIMS, SOURCES
 from service.projections.documents import SourceDocument
+from service.verification.refusals import NotOnRecord
+from service.verification.track_record import asserted
 
 _WHERE = "/v1/sources"
 
@@ -37,6 +54,66 @@ async def list_sources(request: ApiRequest, after: FromQuery[str | None] = None,
 async def get_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     """Read a source."""
     return await document(request, SOURCES, source_id)
+
+
+class SourceRecord(Struct, frozen=True):
+    """Where the claims stand that a source said are so: how many in each state, in all and by the year it said so.
+
+    ``withdrawn`` counts those of which nothing is left that the source said, too. With ``next_after`` there are more
+    claims: the counts of all pages add up.
+    """
+
+    source_id: str
+    asserted: int
+    outcomes: dict[State, int]
+    by_year: dict[str, dict[State, int]]
+    next_after: str | None = None
+
+
+@get(
+    f"{_WHERE}/{{source_id:str}}/record",
+    operation_id="getSourceRecord",
+    summary="Read a source's track record",
+    opt={"answer": SourceRecord, "whole": True},
+)
+async def get_source_record(
+    request: ApiRequest, source_id: FromPath[str], after: FromQuery[str | None] = None, limit: FromQuery[int] = 200
+) -> Answer:
+    """Count where the claims stand now that a source asserted or confirmed, wholly or in part, as their speaker.
+
+    A claim counts once, merged ones with the claim that speaks for them. `limit` is how many of the claims in which
+    the source is named are looked at for one answer.
+    """
+    here = served(request)
+    await wait_for_writes(request, SOURCES)
+    await wait_for_writes(request, CLAIMS)
+    if await here.queries.document(SOURCES, source_id) is None:
+        raise NotOnRecord(f"there is no {source_id[:80]}")
+    start = here.ledger.position_of(after) if after is not None else 0
+    page = await here.queries.page(CLAIMS, [("source", source_id)], after=start, limit=page_size(limit))
+    outcomes: Counter[State] = Counter()
+    by_year: defaultdict[str, Counter[State]] = defaultdict(Counter)
+    for raw in page.items:
+        claim_id = _named(raw).id
+        world, _ = await here.recorder.world(claim_id)
+        if made := asserted(source_id, claim_id, world):
+            outcomes[made.outcome] += 1
+            by_year[moments.timestamp(made.since)[:4]][made.outcome] += 1
+    content = SourceRecord(
+        source_id=source_id,
+        asserted=outcomes.total(),
+        outcomes=dict(sorted(outcomes.items())),
+        by_year={year: dict(sorted(by_year[year].items())) for year in sorted(by_year)},
+        next_after=None if page.next_after is None else str(here.ledger.cursor(page.next_after)),
+    )
+    return Answer(msgspec.json.encode(content), headers={"Cache-Control": "private, no-cache"})
+
+
+class _Named(Struct):
+    id: str
+
+
+_named = msgspec.json.Decoder(_Named).decode
 
 
 @patch(
@@ -85,4 +162,4 @@ async def _on_source(  # noqa: PLR0913 - what every recording on a source has
     return recorded(request, outcome, "source_id", SOURCES, _WHERE, status=status)
 
 
-ROUTES = (register_source, list_sources, get_source, update_source, grade_source)
+ROUTES = (register_source, list_sources, get_source, get_source_record, update_source, grade_source)

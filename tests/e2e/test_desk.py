@@ -1,11 +1,14 @@
 """The desk, and lists: what somebody should look at, found by filters and paged while others write."""
 
 import asyncio
+import json
+import os
+import sys
 import time
 from typing import Any
 
 from events import moments
-from tests.e2e.conftest import Newsroom
+from tests.e2e.conftest import Newsroom, missing
 
 WEB = "https://example.org/a"
 
@@ -173,3 +176,45 @@ async def test_whoever_asks_what_changed_misses_nothing(room: Newsroom) -> None:
     assert [claims[1], claims[4], claims[0]] == filtered
     assert await room.listed(changed_since=room.after) == []
     assert (await room.ask("/v1/claims", changed_since="never")).json()["type"] == "/problems/bad-cursor"
+
+
+async def command(room: Newsroom, *words: str) -> tuple[int, str]:
+    """Run the command line against the API, and return its exit code and what it printed."""
+    environment = os.environ | {
+        "ONRECORD_URL": str(room.api.base_url),
+        "ONRECORD_KEY": room.api.headers["Authorization"].partition(" ")[2],
+        "NO_COLOR": "1",
+    }
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", *words,
+        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    printed, _ = await running.communicate()
+    return running.returncode or 0, printed.decode()
+
+
+async def test_the_command_line_shows_the_desk_and_explains(room: Newsroom) -> None:
+    """``onrecord desk`` and ``onrecord explain`` show in words, or with ``--json`` as the API gives it."""
+    claim = await room.claim("It fell.", room.said())
+    asked = room.said("outlet")
+    printed = str((await room.post(f"/v1/claims/{claim}/statements", asked))["id"])
+    await room.read(claim)
+    code, shown = await command(room, "desk", "--story", room.story)
+    assert (code, f"single-sourced: 1  /v1/claims?flag=single_origin&story={room.story}" in shown) == (0, True)
+    assert f"{claim}  It fell." in shown
+    code, raw = await command(room, "desk", "--json")
+    assert (code, json.loads(raw)) == (0, await room.get("/v1/desk"))
+    code, said = await command(room, "explain", claim)
+    assert code == 0
+    for words in (
+        "unverified: What is on record",
+        "Left out:",
+        printed,
+        "It would change if:",
+        "corroborated: if a named",
+    ):
+        assert words in said
+    code, raw = await command(room, "explain", claim, "--policy", "admiralty", "--json")
+    assert json.loads(raw) == await room.get(f"/v1/claims/{claim}/explanation", policy="admiralty")
+    code, refusal = await command(room, "explain", missing(claim))
+    assert (code, "There is no such thing (404)" in refusal) == (1, True)
