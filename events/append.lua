@@ -4,13 +4,14 @@
 -- KEYS  1 the log   2 the head   3..7 buckets of command ids, for weeks WEEK-3 .. WEEK+1   8.. positions of streams
 -- ARGV  WEEK by the caller's clock, the epochs it knows, the epochs to set (or empty),
 --       for each command its id (16 bytes) and its hash (8 bytes), all in one string,
---       the commands in MessagePack, each {conditions, events}, where
+--       the commands in MessagePack, each {conditions, events, whether it follows the one before it}, where
 --         a condition is {index into KEYS, expected version}, and
 --         an event is {its bytes without the closing brace, indexes into KEYS of its streams};
 --       and '1' if the caller waits for replicas, or '0'
 -- Returns for each command one of
 --         {'recorded', first position, events, recorded time}    {'repeated', first position, events, ''}
 --         {'command'}                                            {'version', index into KEYS, actual version}
+--         {'turn'}: the command that it follows was not recorded by this call
 --
 -- Every command has a recorded time of its own, at least a microsecond after the one before it: what was said at no
 -- known time can then be put in the order in which it was recorded.
@@ -99,6 +100,8 @@ for n, command in ipairs(commands) do
     local its, first, count = struct.unpack('>c8I8I4', known[id])
     answer = its == hash and { 'repeated', first, count, '' } or { 'command' }
     repeated = repeated or its == hash
+  elseif command[3] and answers[n - 1][1] ~= 'recorded' then
+    answer = { 'turn' }
   else
     answer = refused(command[1])
   end

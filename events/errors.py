@@ -25,6 +25,10 @@ class CommandConflict(Refused):
         self.command_id = command_id
 
 
+class OutOfTurn(Refused):
+    """The command before it in its run was not recorded, and it was decided on what that one would have made."""
+
+
 class EventTooLarge(Refused):
     """An event's bytes exceed what an entry may hold."""
 

@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ from events.errors import (
     CommandConflict,
     LedgerDamaged,
     OutcomeUnknown,
+    OutOfTurn,
     StoreUnavailable,
     UnknownLedger,
     VersionConflict,
@@ -54,6 +55,10 @@ class Prepared(Struct, frozen=True):
         return sum(len(encoded) for encoded, _ in self.events)
 
 
+_Run: TypeAlias = "list[tuple[Prepared, asyncio.Future[Appended]]]"
+"""Commands that are appended in turn, with the futures of their outcomes."""
+
+
 class Appended(Struct, frozen=True):
     """What became of a command: ``count`` events from position ``first`` on, now or (``repeated``) before."""
 
@@ -78,7 +83,8 @@ class GroupCommit:
 
     def __init__(self, store: Store, keys: LedgerKeys, epochs: str) -> None:
         self._sender, self._keys, self._epochs = Sender(store), keys, epochs
-        self._waiting: deque[tuple[Prepared, asyncio.Future[Appended]]] = deque()
+        self._waiting: deque[_Run] = deque()
+        self._queued = 0
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -94,13 +100,24 @@ class GroupCommit:
         have the group; and ``StoreUnavailable`` when the store is away or too many wait. A caller that is cancelled
         leaves its command in the queue.
         """
-        if len(self._waiting) >= LONGEST_QUEUE:
+        (outcome,) = self.append_in_turn([command])
+        return await outcome
+
+    def append_in_turn(self, commands: Sequence[Prepared]) -> list[asyncio.Future[Appended]]:
+        """Append a run of commands with the next group, each only if the one before it was recorded by that.
+
+        Their outcomes come as from :meth:`append`; ``OutOfTurn`` is that of a command after one that was not recorded.
+        Raises ``StoreUnavailable`` when too many wait.
+        """
+        if self._queued + len(commands) > LONGEST_QUEUE:
             raise StoreUnavailable(f"{LONGEST_QUEUE} commands are waiting already")
-        outcome: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, outcome))
+        loop = asyncio.get_running_loop()
+        run: _Run = [(command, loop.create_future()) for command in commands]
+        self._waiting.append(run)
+        self._queued += len(run)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_all())
-        return await outcome
+        return [outcome for _, outcome in run]
 
     async def drain(self) -> None:
         """Wait until every command that was given has its outcome."""
@@ -109,7 +126,7 @@ class GroupCommit:
 
     async def create(self, command: Prepared, epochs: str) -> Appended:
         """Append the first command of a ledger that has none, opening its first epoch."""
-        (answer,) = await self._call([command], set_epochs=epochs)
+        (answer,) = await self._call([(command, False)], set_epochs=epochs)
         self._epochs = epochs
         return self._outcome(command, answer)
 
@@ -121,19 +138,22 @@ class GroupCommit:
         finally:
             self._sending = None
 
-    def _next_group(self) -> list[tuple[Prepared, asyncio.Future[Appended]]]:
+    def _next_group(self) -> list[_Run]:
         group = [self._waiting.popleft()]
-        size = group[0][0].size
-        while self._waiting and len(group) < LARGEST_GROUP:
-            size += self._waiting[0][0].size
-            if size > LARGEST_GROUP_BYTES:
+        count, size = len(group[0]), sum(command.size for command, _ in group[0])
+        while self._waiting:
+            count += len(self._waiting[0])
+            size += sum(command.size for command, _ in self._waiting[0])
+            if count > LARGEST_GROUP or size > LARGEST_GROUP_BYTES:
                 break
             group.append(self._waiting.popleft())
+        self._queued -= sum(map(len, group))
         return group
 
-    async def _send(self, group: list[tuple[Prepared, asyncio.Future[Appended]]]) -> None:
+    async def _send(self, runs: list[_Run]) -> None:
+        group = [each for run in runs for each in run]
         try:
-            answers = await self._call([command for command, _ in group])
+            answers = await self._call([(command, n > 0) for run in runs for n, (command, _) in enumerate(run)])
         except BaseException as error:
             for _, outcome in group:
                 if not outcome.done():
@@ -146,10 +166,13 @@ class GroupCommit:
                 continue
             try:
                 outcome.set_result(self._outcome(command, answer))
-            except (VersionConflict, CommandConflict) as error:
+            except (VersionConflict, CommandConflict, OutOfTurn) as error:
                 outcome.set_exception(error)
 
-    async def _call(self, commands: list[Prepared], *, set_epochs: str = "") -> list[list[bytes | int | str]]:
+    async def _call(
+        self, commands: list[tuple[Prepared, bool]], *, set_epochs: str = ""
+    ) -> list[list[bytes | int | str]]:
+        """Run the script on commands, each with whether it has to follow the one before it."""
         week = int(time.time()) // _WEEK
         keys = [self._keys.events, self._keys.head, *(self._keys.commands(week + w) for w in (-3, -2, -1, 0, 1))]
         index: dict[str, int] = {}
@@ -161,15 +184,16 @@ class GroupCommit:
             return index[stream]
 
         names = b"".join(
-            stored_command_id(command.command_id) + bytes.fromhex(command.command_hash)[:8] for command in commands
+            stored_command_id(command.command_id) + bytes.fromhex(command.command_hash)[:8] for command, _ in commands
         )
         packed = _pack(
             [
                 (
                     [(key_of(stream), version) for stream, version in command.conditions.items()],
                     [(encoded.decode(), [key_of(stream) for stream in streams]) for encoded, streams in command.events],
+                    follows,
                 )
-                for command in commands
+                for command, follows in commands
             ]
         )
         answers = await self._run(keys, [week, self._epochs, set_epochs, names, packed, str(int(self.replicas > 0))])
@@ -187,6 +211,8 @@ class GroupCommit:
 
     def _outcome(self, command: Prepared, answer: list[bytes | int | str]) -> Appended:
         match answer:
+            case [b"turn"]:
+                raise OutOfTurn("the command before it was not recorded")
             case [b"command"]:
                 raise CommandConflict(command.command_id)
             case [b"version", str(stream), int(actual)]:

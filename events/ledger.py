@@ -84,6 +84,16 @@ class Ledger:
         """
         return await self._commits.append(self._prepare(command))
 
+    async def append_in_turn(self, commands: Sequence[Command]) -> list[Appended | Exception]:
+        """Record commands in turn, each only if the one before it was recorded by this call; return what became of them.
+
+        For commands that were decided each on what the one before it makes: their outcomes are those of :meth:`append`,
+        or ``OutOfTurn``. At most 64.
+        """
+        outcomes = self._commits.append_in_turn([self._prepare(command) for command in commands])
+        await asyncio.wait(outcomes)
+        return [outcome.exception() or outcome.result() for outcome in outcomes]  # type: ignore[misc]
+
     async def append_many(self, commands: Sequence[Command]) -> list[Appended | Refused]:
         """Record many commands in their order, each whole or not at all, and say of each what became of it.
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from events import catalog, moments
 from events.catalog import Event
 from events.envelope import REFERENCE, Provenance, streams_of
-from events.errors import VersionConflict
+from events.errors import LedgerError, OutOfTurn, VersionConflict
 from events.group_commit import Appended
 from events.ledger import Command, Ledger
 from events.records import Claim
@@ -33,12 +33,8 @@ from service.verification.sources import SourceHistory
 
 _ATTEMPTS = 8
 _MOST_CACHED = 10_000
-_MOST_IN_TURN = 1
-"""Commands on one claim that are decided in turn and appended together.
-
-More than one is not safe: one whose predecessor was not recorded is, if others have brought the claim to the version
-that it expects, and those that are recorded together have one time, by which what they say cannot be ordered.
-"""
+_MOST_IN_TURN = 32
+"""Commands on one claim that are decided in turn and appended together."""
 
 
 class Caller(Struct, frozen=True):
@@ -278,9 +274,10 @@ class Recorder:
     async def _in_turn(self, together: Sequence[_Proposal]) -> None:
         """Decide commands one on the facts that the one before it makes, append all at once, and answer what was done.
 
-        Whatever is not as it was thought to be leaves its command unanswered: that one is then decided by itself.
+        Whatever is not as it was thought to be leaves its command, and those after it, unanswered: each of them is then
+        decided by itself.
         """
-        under_way: list[tuple[_Proposal, Decision, asyncio.Task[Outcome]]] = []
+        run: list[tuple[_Proposal, Decision, Command]] = []
         facts: Mapping[str, Facts] | None = None
         for proposal in together:
             try:
@@ -290,18 +287,21 @@ class Recorder:
             except Exception:  # noqa: BLE001 - it will happen again to this command alone, and is raised there
                 break
             story_id = decision.facts[_claims_of(proposal.events)[0]].claim.story_id
-            appending = asyncio.create_task(self._append(decision.events, conditions, proposal.caller, story_id))
-            under_way.append((proposal, decision, appending))
-        await asyncio.gather(*(appending for *_, appending in under_way), return_exceptions=True)
-        for proposal, decision, appending in under_way:
-            error = appending.exception()
-            if error is None:
-                outcome = appending.result()
+            run.append((proposal, decision, _command(decision.events, conditions, proposal.caller, story_id)))
+        if not run:
+            return
+        try:
+            outcomes = await self._ledger.append_in_turn([command for *_, command in run])
+        except LedgerError:  # so it is with each of them: too large, or too many wait
+            return
+        for (proposal, decision, command), appended in zip(run, outcomes, strict=True):
+            if isinstance(appended, Appended):
+                outcome = await self._outcome(command, appended)
                 if not outcome.repeated:
                     await self._remember(decision.facts, outcome)
                 _answer(proposal, outcome)
-            elif not isinstance(error, VersionConflict):
-                _refuse(proposal, error)
+            elif not isinstance(appended, VersionConflict | OutOfTurn):
+                _refuse(proposal, appended)
 
     async def _settle(self, proposal: _Proposal) -> None:
         """Carry out one command, looking again at what is on record as often as it moves."""
@@ -433,18 +433,17 @@ class Recorder:
     async def _append(
         self, events: Sequence[Event], conditions: dict[str, int], caller: Caller, story_id: str | None
     ) -> Outcome:
-        provenance = Provenance(caller.actor, caller.command_id, caller.command_hash, story_id)
-        appended = await self._ledger.append(Command(events, conditions, provenance))
+        command = _command(events, conditions, caller, story_id)
+        return await self._outcome(command, await self._ledger.append(command))
+
+    async def _outcome(self, command: Command, appended: Appended) -> Outcome:
         if appended.repeated:
             return await self._rebuilt(appended)
         at = moments.microseconds(appended.recordedtime)
-        recorded = tuple(Happened(event, appended.first + n, at) for n, event in enumerate(events))
-        stream = _subject(events)
-        if stream in conditions:
-            version = conditions[stream] + sum(stream in streams_of(event) for event in events)
-        else:
-            version = await self._ledger.version_at(stream, appended.last)
-        return Outcome(recorded, appended.recordedtime, version, repeated=False)
+        recorded = tuple(Happened(event, appended.first + n, at) for n, event in enumerate(command.events))
+        (stream, *_) = streams_of(command.events[0])
+        made = sum(stream in streams_of(event) for event in command.events)
+        return Outcome(recorded, appended.recordedtime, command.conditions.get(stream, 0) + made, repeated=False)
 
     async def recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
@@ -523,6 +522,10 @@ class Recorder:
         self._cache.move_to_end(claim_id)
         if len(self._cache) > _MOST_CACHED:
             self._cache.popitem(last=False)
+
+
+def _command(events: Sequence[Event], conditions: dict[str, int], caller: Caller, story_id: str | None) -> Command:
+    return Command(events, conditions, Provenance(caller.actor, caller.command_id, caller.command_hash, story_id))
 
 
 def _answer(proposal: _Proposal, outcome: Outcome) -> None:
