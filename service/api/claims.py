@@ -46,7 +46,7 @@ from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
 from service.projections.catalog import CLAIMS, Membership, words_of
 from service.projections.documents import ClaimDocument, ClaimWithStatements, PartOfClaim, Standing
 from service.verification.commands import Outcome
-from service.verification.refusals import NotOnRecord, Refusal
+from service.verification.refusals import NotOnRecord, Refusal, UnknownReference
 
 _WHERE = "/v1/claims"
 _CLAIM = f"{_WHERE}/{{claim_id:str}}"
@@ -86,7 +86,12 @@ async def register_claim(request: ApiRequest) -> Answer:
     proposed: list[Event] = [ClaimRegistered(claim_id=claim_id, claim=claim)]
     if said := new.first_statement:
         proposed.append(StatementRecorded(claim_id=claim_id, statement_id=new_id("statement"), statement=said))
-    reads = [await claim_of(request, claim.about_statement_id)] if claim.about_statement_id else []
+    reads = []
+    if claim.about_statement_id:
+        try:
+            reads.append(await claim_of(request, claim.about_statement_id))
+        except NotOnRecord as unknown:
+            raise UnknownReference(unknown.detail, "/about_statement_id") from unknown
     asks = caller(request, "registerClaim", new, in_confidence)
     recorder = served(request).recorder
 
@@ -273,15 +278,21 @@ async def split_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """
     new = await body(request, NewSplit)
     proposed: list[Event] = []
-    parts = []
-    for part in new.parts:
+    parts, begun = [], []
+    for n, part in enumerate(new.parts):
         part_id = part.claim_id or new_id("claim")
         if part.claim is not None:
             claim = structs.replace(part.claim, parent_id=part.claim.parent_id or claim_id)
             proposed.append(ClaimRegistered(claim_id=part_id, claim=claim))
+            begun.append(n)
         parts.append(SplitPart(claim_id=part_id, statement_ids=part.statement_ids))
     proposed.append(ClaimSplit(claim_id=claim_id, split=Split(parts=tuple(parts), reason=new.reason)))
-    return await on_claim(request, "splitClaim", (claim_id, new), proposed, "claim_id")
+    try:
+        return await on_claim(request, "splitClaim", (claim_id, new), proposed, "claim_id")
+    except Refusal as refusal:
+        if refusal.pointer and refusal.proposal < len(begun):
+            refusal.pointer = f"/parts/{begun[refusal.proposal]}/claim{refusal.pointer}"
+        raise
 
 
 ROUTES = (

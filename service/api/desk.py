@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -124,21 +124,27 @@ async def list_claims_on_one_government(
 @get("/v1/inquiries", operation_id="listInquiries", summary="List inquiries", opt={"items": InquiryDocument})
 async def list_inquiries(
     request: ApiRequest,
-    status: FromQuery[str | None] = None,
+    status: FromQuery[Literal["open", "answered", "expired", "voided"] | None] = None,
     after: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
     *,
     overdue: FromQuery[bool] = False,
 ) -> Answer:
-    """List inquiries in the order in which they were sent, by `status` (open, answered, expired, voided) if given.
+    """List inquiries in the order in which they were recorded, by `status` if given.
 
-    With `overdue` the first of those that are open past their deadline, the oldest deadline first.
+    With `overdue` those that are open past their deadline. A page may be short, or empty, and still have a
+    `next_after`: only one without is the last.
     """
-    if overdue:
-        await wait_for_writes(request, INQUIRIES)
-        items = await served(request).queries.until(INQUIRIES, DUE, _now(), limit=page_size(limit))
-        return raw_page(request, "items", items, None)
-    return await listing(request, INQUIRIES, [("status", status)] if status else [], after, page_size(limit))
+    if not overdue:
+        return await listing(request, INQUIRIES, [("status", status)] if status else [], after, page_size(limit))
+    here = served(request)
+    await wait_for_writes(request, INQUIRIES)
+    start = here.ledger.position_of(after) if after is not None else 0
+    page = await here.queries.page(INQUIRIES, [("status", "open")], after=start, limit=page_size(limit))
+    items = [raw for raw in page.items if _inquiry(raw).deadline <= _now() and status in {None, "open"}]
+    return raw_page(
+        request, "items", items, None if page.next_after is None else str(here.ledger.cursor(page.next_after))
+    )
 
 
 class _Seen(Struct):

@@ -15,7 +15,10 @@ from service.verification.policy import ENGINE, evaluate, name_of
 
 
 class ClaimAtMoment(ClaimWithStatements, frozen=True):
-    """A claim as it was. ``evaluated``: its standing was worked out for this answer, not recorded then."""
+    """A claim as it was. ``evaluated``: its standing was worked out for this answer, not recorded then.
+
+    ``parts`` is empty: where the parts of a claim stood is asked of each, or of the list of the story.
+    """
 
     evaluated: bool = False
 

@@ -201,21 +201,17 @@ CLAIMS = Projection(
     _streams("claim"),
     folding.claim_stream,
     _claim_indexes,
-    version=2,
     item=folding.statement,
 )
 STORIES = Projection("stories", StoryDocument, _streams("story"), _one_by_one(folding.story), _once)
 SOURCES = Projection("sources", SourceDocument, _streams("source"), _one_by_one(folding.source), _source_indexes)
 PARTS = Projection("parts", PartDocument, _part, _one_by_one(folding.part), _nowhere)
-INQUIRIES = Projection(
-    "inquiries", InquiryDocument, _inquiry, _one_by_one(folding.inquiry), _inquiry_indexes, version=2
-)
+INQUIRIES = Projection("inquiries", InquiryDocument, _inquiry, _one_by_one(folding.inquiry), _inquiry_indexes)
 PUBLICATIONS = Projection(
     "publications",
     PublicationDocument,
     _publication,
     _one_by_one(folding.publication),
     _publication_indexes,
-    version=2,
 )
 PROJECTIONS = (CLAIMS, STORIES, SOURCES, PARTS, INQUIRIES, PUBLICATIONS)

@@ -110,6 +110,8 @@ async def test_inquiries_are_listed_by_status(room: Newsroom) -> None:
     for status, one in (("open", first), ("answered", second), ("voided", third)):
         assert [one["id"]] == await room.listed("/v1/inquiries", status=status)
     assert await room.listed("/v1/inquiries", status="expired") == []
+    assert await room.listed("/v1/inquiries", overdue="true", limit=1) == []
+    assert (await room.ask("/v1/inquiries", status="late")).json()["type"] == "/problems/bad-request"
 
 
 async def test_claims_are_found_by_party_tag_words_and_parent(room: Newsroom) -> None:
@@ -152,11 +154,11 @@ async def test_a_page_neither_skips_nor_repeats_while_others_write(room: Newsroo
     try:
         for query in ({}, {"tag": "sea"}, {"tag": "sea", "story": room.story, "flag": "single_origin"}):
             found: list[str] = []
-            after: dict[str, str] = {}
-            while len(found) < 30:
+            after: dict[str, str] | None = {}
+            while after is not None and len(found) < 60:  # only along the cursors that are given
                 page = (await room.api.get("/v1/claims", params={"limit": 2} | query | after)).json()
                 found += [item["id"] for item in page["items"]]
-                after = {"after": page["next_after"]} if page["next_after"] else after
+                after = {"after": page["next_after"]} if page["next_after"] else None
             assert len(set(found)) == len(found)
             assert there == [each for each in found if each in there]
     finally:

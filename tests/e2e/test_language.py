@@ -181,6 +181,9 @@ async def test_a_claim_is_split_into_parts(room: Newsroom) -> None:
     await room.refused(f"/v1/claims/{whole}/split", own, "rule-broken", "/parts/0/claim_id")
     foreign = {"parts": [{"claim_id": old, "statement_ids": [await room.say(new)]}]}
     await room.refused(f"/v1/claims/{whole}/split", foreign, "unknown-reference", "/parts/0/statement_ids/0")
+    grey = {"claim": {"story_id": room.story, "text": "t", "serves": ["grey"]}, "statement_ids": [said]}
+    second = {"parts": [{"claim_id": old, "statement_ids": [said]}, grey]}
+    await room.refused(f"/v1/claims/{whole}/split", second, "rule-broken", "/parts/1/claim/serves/0")
     both = {"parts": [{"claim_id": old, "claim": {"story_id": room.story, "text": "t"}, "statement_ids": [said]}]}
     await room.refused(f"/v1/claims/{whole}/split", both, "invalid", "/parts/0")
 
@@ -212,8 +215,7 @@ async def test_that_something_was_said_is_a_claim_of_its_own(room: Newsroom) -> 
         )
     assert (await room.state(content), await room.state(heard)) == ("unverified", "corroborated")
     unknown = {"story_id": room.story, "text": "t", "about_statement_id": missing(said)}
-    refusal = await room.send("POST", "/v1/claims", unknown)
-    assert refusal.json()["type"] in {"/problems/not-found", "/problems/unknown-reference"}
+    await room.refused("/v1/claims", unknown, "unknown-reference", "/about_statement_id")
     position = (await room.read(content))["statements"][0]["position"]
     await room.refused(f"/v1/events/{position}/void", {"reason": "wrong"}, "rule-broken")
 
