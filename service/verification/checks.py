@@ -369,7 +369,7 @@ def _(event: catalog.RecordingVoided, ground: Ground) -> Event:
         raise AlreadyRecorded(f"{key} was voided already")
     if not _placed(key, facts):
         raise RuleBroken("only statements, evidence, inquiries and assessments can be voided")
-    depends = next(_dependents(key, facts, ground.facts), None)
+    depends = next(_dependents(key, ground.facts), None)
     if depends:
         raise RuleBroken(f"{depends} depends on {key}; void that first")
     return event
@@ -380,15 +380,14 @@ def _placed(key: str, facts: Facts) -> bool:
     return any(key in held for held in (facts.statements, facts.evidence, facts.inquiries, assessments))
 
 
-def _dependents(key: str, facts: Facts, others: Mapping[str, Facts]) -> Iterator[str]:
+def _dependents(key: str, others: Mapping[str, Facts]) -> Iterator[str]:
     """Yield what in force depends on something recorded on a claim."""
     for other in others.values():
         for said in other.statements.values():
-            if key in (said.repeats, said.inquiry_id, *_rests_on(said)):
+            if said.withdrawal is None and key in (said.repeats, said.inquiry_id, *_rests_on(said)):
                 yield said.statement_id
         yield from (item.evidence_id for item in other.evidence.values() if item.derived_from == key)
         yield from (other.claim_id for part in other.borrowed if key in part.statement_ids)
-    yield from (asked for asked, inquiry in facts.inquiries.items() if inquiry.statement_id == key)
 
 
 @check.register
