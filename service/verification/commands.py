@@ -441,9 +441,12 @@ class Recorder:
             return await self._rebuilt(appended)
         at = moments.microseconds(appended.recordedtime)
         recorded = tuple(Happened(event, appended.first + n, at) for n, event in enumerate(command.events))
-        (stream, *_) = streams_of(command.events[0])
-        made = sum(stream in streams_of(event) for event in command.events)
-        return Outcome(recorded, appended.recordedtime, command.conditions.get(stream, 0) + made, repeated=False)
+        stream = _subject(command.events)
+        if stream in command.conditions:
+            version = command.conditions[stream] + sum(stream in streams_of(event) for event in command.events)
+        else:
+            version = await self._ledger.version_at(stream, appended.last)
+        return Outcome(recorded, appended.recordedtime, version, repeated=False)
 
     async def recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""

@@ -152,8 +152,7 @@ class Newsroom:
 
     async def follow_up(self) -> None:
         """Let the reassessor catch up, and read from then on what it made."""
-        while await self.reassessor.catch_up():
-            pass
+        await self.reassessor.catch_up()
         await self.latest()
 
     async def until_expired(self) -> None:

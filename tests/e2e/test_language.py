@@ -527,7 +527,8 @@ async def test_what_something_depends_on_is_not_voided(room: Newsroom) -> None:
     reply = {"statement": room.said("red", "comments", inquiry_id=asked)}
     answer = await room.post(f"/v1/inquiries/{asked}/answer", reply)
     await room.refused(f"/v1/events/{asked_at}/void", {"reason": "r"}, "rule-broken")
-    await room.refused(f"/v1/events/{answer['events'][0]['position']}/void", {"reason": "r"}, "rule-broken")
+    await room.post(f"/v1/events/{answer['events'][0]['position']}/void", {"reason": "r"})
+    await room.post(f"/v1/events/{asked_at}/void", {"reason": "r"})
 
 
 # -------------------------------------------------------------------------------------- asking again
@@ -552,6 +553,11 @@ async def test_a_receipt_has_the_etag_of_what_it_is_about(room: Newsroom) -> Non
         assert (201, (await room.ask(where)).headers["ETag"]) == (made.status_code, made.headers["ETag"])
         await room.refused(f"{where}/correction", {"note": "late"}, "version-mismatch", If_Match=tag)
         tag = made.headers["ETag"]
+
+
+async def asked_for(room: Newsroom) -> int:
+    """Return how many events somebody asked for; a worker may add others meanwhile."""
+    return len([entry for entry in await room.ledger.read(0, 10_000) if entry.envelope.actor != "system"])
 
 
 async def test_every_kind_of_write_can_be_sent_again(room: Newsroom) -> None:
@@ -597,8 +603,8 @@ async def test_every_kind_of_write_can_be_sent_again(room: Newsroom) -> None:
 
     first = await all_of_them()
     assert {201, 200} == {answer[0] for answer in first}, first
-    before = await room.ledger.head()
+    before = await asked_for(room)
     assert first == await all_of_them()
-    assert before == await room.ledger.head()
+    assert before == await asked_for(room)
     how, where, _ = writes[0]
     await room.refused(where, {"title": "A third"}, "idempotency-conflict", method=how, Idempotency_Key="k0")
