@@ -85,7 +85,7 @@ class Ledger:
         return await self._commits.append(self._prepare(command))
 
     async def append_in_turn(self, commands: Sequence[Command]) -> list[Appended | Exception]:
-        """Record commands in turn, each only if the one before it was recorded by this call; return what became of each.
+        """Record commands in turn, each only if the one before it was recorded, and return what became of each.
 
         For commands that were decided each on what the one before it makes: their outcomes are those of :meth:`append`,
         or ``OutOfTurn``. At most 64.

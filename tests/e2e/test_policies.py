@@ -106,7 +106,7 @@ async def test_every_claim_is_judged_by_the_policy_in_force(
                 seen.append((await api.get("/v1/policies")).json()["reassessment"])
 
         watching = asyncio.create_task(watch())
-        while await reassessor.catch_up():
+        await reassessor.catch_up()
             pass
         await watching
         assert any((now.get("trigger"), now["total"]) == (position, len(before)) for now in seen)
