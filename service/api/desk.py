@@ -203,7 +203,7 @@ async def _on_one_government(here: Served, story: str | None, after: int, limit:
 
     async def judged(raw: bytes) -> bool:
         claim_id = _seen(raw).id
-        world, _ = await here.recorder.world(claim_id)
+        world, _ = await here.recorder.reader.world(claim_id)
         facts = world.facts[claim_id]
         if facts.merged_into:
             return False

@@ -80,7 +80,7 @@ async def explain_claim(
     here = served(request)
     await wait_for_writes(request, CLAIMS)
     moment = await horizon(here.ledger, as_of, said_by)
-    world, edition = await here.recorder.world(claim_id, moment.position if moment else None)
+    world, edition = await here.recorder.reader.world(claim_id, moment.position if moment else None)
     chosen = _policy(policy, edition) or edition.policy_at(moment or NOW)
     world = msgspec.structs.replace(world, policy=chosen)
     facts = world.facts[claim_id]

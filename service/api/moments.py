@@ -46,7 +46,7 @@ async def claim_at_moment(here: Served, claim_id: str, moment: Horizon) -> Claim
     document = ClaimAtMoment(**structs.asdict(found))
     if moment.said_by is None:
         return document
-    world, edition = await here.recorder.world(claim_id, moment.position)
+    world, edition = await here.recorder.reader.world(claim_id, moment.position)
     if document.merged_into:
         return structs.replace(document, evaluated=True)
     policy, facts = edition.policy_at(moment), world.facts[claim_id]

@@ -52,7 +52,7 @@ class Policies(msgspec.Struct, frozen=True):
 @get(_WHERE, operation_id="listPolicies", summary="List policies", opt={"answer": Policies, "whole": True})
 async def list_policies(request: ApiRequest) -> Answer:
     """Read the policies that were in force, the last of them being so now, and On Record's own."""
-    edition = await served(request).recorder.reference.renew()
+    edition = await served(request).recorder.reader.reference.renew()
     history = tuple(InForce(each.position, name_of(each.policy), each.policy) for each in edition.policies)
     here = served(request)
     content = msgspec.json.encode(

@@ -95,7 +95,7 @@ async def get_source_record(
     by_year: defaultdict[str, Counter[State]] = defaultdict(Counter)
     for raw in page.items:
         claim_id = _named(raw).id
-        world, _ = await here.recorder.world(claim_id)
+        world, _ = await here.recorder.reader.world(claim_id)
         if made := asserted(source_id, claim_id, world):
             outcomes[made.outcome] += 1
             by_year[moments.timestamp(made.since)[:4]][made.outcome] += 1

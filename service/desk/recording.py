@@ -54,7 +54,7 @@ async def propose(event: Event, recorder: Recorder, caller: Caller, *, reads: It
 
 async def _placed(event: catalog.RecordingVoided, recorder: Recorder) -> catalog.RecordingVoided:
     """Return a void with the position of what it voids in this ledger."""
-    world, _ = await recorder.world(event.claim_id)
+    world, _ = await recorder.reader.world(event.claim_id)
     facts = world.facts[event.claim_id]
     held: list[StatementFacts | EvidenceFacts | InquiryFacts | AssessmentFacts | None] = [
         facts.statements.get(event.voided),

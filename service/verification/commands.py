@@ -1,15 +1,14 @@
 """Commands: what is on record is read, a decision is made on it, and its events are appended if nothing has moved.
 
-The one place where verification touches the ledger. Facts are cached in the process and may be old: the append names
-the versions that the decision was made on, and a conflict or a refusal is looked at again with fresh facts. Commands
-on one claim that come while another one is under way are decided in turn, each on what the one before it will have
-made of the facts, and appended together.
+What is read may be old: the append names the versions that the decision was made on, and a conflict or a refusal is
+looked at again with fresh facts (:mod:`service.verification.reading`). Commands on one claim that come while another
+one is under way are decided in turn, each on what the one before it will have made of the facts, and appended together.
 """
 
 import asyncio
 import random
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -20,19 +19,15 @@ from events.envelope import REFERENCE, Provenance, streams_of
 from events.errors import LedgerError, OutOfTurn, VersionConflict
 from events.group_commit import Appended
 from events.ledger import Command, Ledger
-from events.records import Claim
 from service.verification import decide
-from service.verification.checks import MOST_TOGETHER
 from service.verification.context import StoryFacts
-from service.verification.decide import Decision, World
-from service.verification.facts import Facts, Happened, fold, happened
-from service.verification.reference import Edition, Reference
+from service.verification.decide import Decision
+from service.verification.facts import Facts, Happened, happened
+from service.verification.reading import Reader, claims_of
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, VersionMismatch
 from service.verification.snapshots import Snapshots
-from service.verification.sources import SourceHistory
 
 _ATTEMPTS = 8
-_MOST_CACHED = 10_000
 _MOST_IN_TURN = 32
 """Commands on one claim that are decided in turn and appended together."""
 
@@ -63,15 +58,6 @@ class Outcome(Struct, frozen=True):
         return self.happened[-1].position
 
 
-class _Cached(Struct):
-    """Facts in this process, and the version of their last snapshot."""
-
-    facts: Facts
-    snapshot: int
-    edition: Edition | None = None
-    """The edition that has all the sources that the facts name."""
-
-
 class _Proposal(Struct):
     """A command that waits for its turn. ``reads`` are claims that it looks at beside those that it changes."""
 
@@ -85,16 +71,10 @@ class Recorder:
     """Records commands on one ledger by the policy in force."""
 
     def __init__(self, ledger: Ledger, snapshots: Snapshots | None = None) -> None:
-        self._ledger, self._snapshots = ledger, snapshots
-        self.reference = Reference(ledger)
-        self._cache: OrderedDict[str, _Cached] = OrderedDict()
+        self.ledger = ledger
+        self.reader = Reader(ledger, snapshots)
         self._waiting: dict[str, deque[_Proposal]] = {}
         self._working: set[asyncio.Task[None]] = set()
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger that this records on."""
-        return self._ledger
 
     async def on_story(self, proposed: Event, caller: Caller) -> Outcome:
         """Open, update or close a story. Raises a ``Refusal`` or an error of the ledger."""
@@ -103,8 +83,8 @@ class Recorder:
         async def once() -> Outcome:
             if isinstance(proposed, catalog.StoryOpened):
                 return await self._append(decide.on_story(proposed, ()), {stream: 0}, caller, stream)
-            edition = await self.reference.edition()
-            versions = await _or_not_on_record(edition.story(stream))
+            edition = await self.reader.reference.edition()
+            versions = await _or_not_on_record(edition.story(stream, again=True))
             _expect(caller, len(versions))
             events = decide.on_story(proposed, versions)
             return await self._append(events, {stream: len(versions)}, caller, stream)
@@ -116,7 +96,7 @@ class Recorder:
         (stream, *_) = streams_of(proposed)
 
         async def once() -> Outcome:
-            edition = await self.reference.edition()
+            edition = await self.reader.reference.edition()
             version = 0
             named = [stream]
             match proposed:
@@ -139,7 +119,7 @@ class Recorder:
         """Judge claims by another policy from now on. Raises a ``Refusal`` or an error of the ledger."""
 
         async def once() -> Outcome:
-            edition = await self.reference.edition()
+            edition = await self.reader.reference.edition()
             events = decide.on_policy(proposed, [each.policy for each in edition.policies])
             return await self._append(events, {REFERENCE: edition.version}, caller, None)
 
@@ -158,7 +138,7 @@ class Recorder:
 
         async def once() -> Outcome:
             its: list[Event] = []
-            while entries := await self._ledger.history(subject, after=len(its)):
+            while entries := await self.ledger.history(subject, after=len(its)):
                 its += [entry.event for entry in entries]
             if not its and subject.startswith("source_"):
                 raise NotOnRecord(f"there is no source {subject[:80]}")
@@ -177,7 +157,7 @@ class Recorder:
         only after eight attempts. A caller that is cancelled leaves its command under way.
         """
         proposal = _Proposal(proposed, caller, tuple(reads), asyncio.get_running_loop().create_future())
-        claim_id = next(iter(_claims_of(proposed)), None)
+        claim_id = next(iter(claims_of(proposed)), None)
         if claim_id is None:
             raise NotOnRecord(f"there is no claim {streams_of(proposed[0])[0][:80]}")
         if claim_id in self._waiting:
@@ -196,57 +176,22 @@ class Recorder:
         """
 
         async def once() -> Outcome | None:
-            edition = await self.reference.renew()
-            world, conditions = await self._world(edition, [claim_id], ())
+            edition = await self.reader.reference.renew()
+            world, conditions = await self.reader.read(edition, [claim_id], ())
             if events := decide.reassessed(claim_id, world):
                 story_id = world.facts[claim_id].claim.story_id
                 outcome = await self._append(events, conditions, caller, story_id)
-                await self._remember(world.facts, outcome)
+                await self.reader.remember(world.facts, outcome.happened)
                 return outcome
             return None
 
         for attempt in range(_ATTEMPTS):
-            await self._refresh([claim_id])
+            await self.reader.refresh([claim_id])
             try:
                 return await once()
             except VersionConflict as conflict:
-                await self._look_again(conflict, attempt)
+                await self._pause(conflict, attempt)
         raise AssertionError("the last attempt returns or raises")
-
-    async def world(self, claim_id: str, position: int | None = None) -> tuple[World, Edition]:
-        """Return all that a verdict on a claim depends on, now or as of a position. Raises ``NotOnRecord``."""
-        edition = await self.reference.renew()
-        if position is None:
-            await self._refresh([claim_id])
-            world, _ = await self._world(edition, [claim_id], ())
-        else:
-            world, _ = await self._world(edition, [claim_id], (), given=await self._until(claim_id, position))
-        if claim_id not in world.facts:
-            raise NotOnRecord(f"there is no claim {claim_id[:80]}")
-        return world, edition
-
-    async def _until(self, claim_id: str, position: int) -> dict[str, Facts]:
-        """Return the facts of a claim, and of all that it was read with, as of a position."""
-        found: dict[str, Facts] = {}
-        waiting = [claim_id]
-        while waiting:
-            each = waiting.pop()
-            if each in found:
-                continue
-            facts: Facts | None = None
-            version = 0
-            while entries := await self._ledger.history(each, after=version):
-                version += len(entries)
-                facts = fold(facts, (happened(entry) for entry in entries if entry.position <= position))
-                if entries[-1].position > position:
-                    break
-            if facts is None:
-                if each == claim_id:
-                    raise NotOnRecord(f"there was no claim {claim_id[:80]} then")
-                continue
-            found[each] = facts
-            waiting += [*facts.neighbours(), *_claims_named(facts.claim)]
-        return found
 
     async def drain(self) -> None:
         """Wait until every command that was given has its outcome."""
@@ -281,24 +226,24 @@ class Recorder:
         facts: Mapping[str, Facts] | None = None
         for proposal in together:
             try:
-                decision, conditions, facts = await self._decide(proposal, facts)
+                decision, command = await self._decide(proposal, facts)
             except Refusal:
                 continue
             except Exception:  # noqa: BLE001 - it will happen again to this command alone, and is raised there
                 break
-            story_id = decision.facts[_claims_of(proposal.events)[0]].claim.story_id
-            run.append((proposal, decision, _command(decision.events, conditions, proposal.caller, story_id)))
+            facts = decision.facts
+            run.append((proposal, decision, command))
         if not run:
             return
         try:
-            outcomes = await self._ledger.append_in_turn([command for *_, command in run])
+            outcomes = await self.ledger.append_in_turn([command for *_, command in run])
         except LedgerError:  # so it is with each of them: too large, or too many wait
             return
         for (proposal, decision, command), appended in zip(run, outcomes, strict=True):
             if isinstance(appended, Appended):
                 outcome = await self._outcome(command, appended)
                 if not outcome.repeated:
-                    await self._remember(decision.facts, outcome)
+                    await self.reader.remember(decision.facts, outcome.happened)
                 _answer(proposal, outcome)
             elif not isinstance(appended, VersionConflict | OutOfTurn):
                 _refuse(proposal, appended)
@@ -312,87 +257,32 @@ class Recorder:
 
     async def _until_settled(self, proposal: _Proposal) -> Outcome:
         for attempt in range(_ATTEMPTS):
-            await self._refresh(_claims_of(proposal.events))
+            await self.reader.refresh(claims_of(proposal.events))
             try:
-                decision, conditions, _ = await self._decide(proposal, None)
-                story_id = decision.facts[_claims_of(proposal.events)[0]].claim.story_id
-                outcome = await self._append(decision.events, conditions, proposal.caller, story_id)
+                decision, command = await self._decide(proposal, None)
+                outcome = await self._outcome(command, await self.ledger.append(command))
             except Refusal:
                 if earlier := await self.recall(proposal.caller):
                     return earlier
-                if attempt or not await self._reference_moved():
+                if attempt or not await self.reader.reference_moved():
                     raise
             except VersionConflict as conflict:
-                await self._look_again(conflict, attempt)
+                await self._pause(conflict, attempt)
             else:
                 if not outcome.repeated:
-                    await self._remember(decision.facts, outcome)
+                    await self.reader.remember(decision.facts, outcome.happened)
                 return outcome
         raise AssertionError("the last attempt returns or raises")
 
-    async def _decide(
-        self, proposal: _Proposal, facts: Mapping[str, Facts] | None
-    ) -> tuple[Decision, dict[str, int], Mapping[str, Facts]]:
+    async def _decide(self, proposal: _Proposal, facts: Mapping[str, Facts] | None) -> tuple[Decision, Command]:
         """Decide a command on cached facts or, where they are given, on those that will be."""
-        edition = await self.reference.edition()
-        claim_ids = _claims_of(proposal.events)
-        world, conditions = await self._world(edition, claim_ids, proposal.events, proposal.reads, facts)
+        edition = await self.reader.reference.edition()
+        claim_ids = claims_of(proposal.events)
+        world, conditions = await self.reader.read(edition, claim_ids, proposal.events, proposal.reads, facts)
         _expect(proposal.caller, conditions[_subject(proposal.events)])
         decision = decide.on_claims(proposal.events, world, time.time_ns() // 1000)
-        return decision, conditions, decision.facts
-
-    async def _world(
-        self,
-        edition: Edition,
-        claim_ids: Sequence[str],
-        proposed: Sequence[Event],
-        reads: Sequence[str] = (),
-        given: Mapping[str, Facts] | None = None,
-    ) -> tuple[World, dict[str, int]]:
-        """Return what a decision on these claims reads, and the versions of all the streams that it reads."""
-        new = {event.claim_id: event.claim for event in proposed if isinstance(event, catalog.ClaimRegistered)}
-        facts: dict[str, Facts] = {}
-        conditions = dict.fromkeys(_texts(proposed, catalog.PublicationRecorded), 0)
-        corrected = _texts(proposed, catalog.PublicationCorrected)
-        conditions |= {text: await self._ledger.version(text) for text in corrected}
-        waiting = [*claim_ids, *reads, *(each for claim in new.values() for each in _claims_named(claim))]
-        waiting += [each for event in proposed for each in _claims_named_by(event)]
-        while waiting:
-            claim_id = waiting.pop()
-            if claim_id in facts or claim_id in conditions or claim_id in new:
-                continue
-            found = given.get(claim_id) if given else None
-            if found is None:
-                found = await self._facts(claim_id)
-            if found is None:
-                conditions[claim_id] = 0
-                continue
-            facts[claim_id] = found
-            if len(facts) <= MOST_TOGETHER:
-                waiting += found.neighbours()
-                waiting += (each for wording in found.wordings for each in _claims_named(wording.claim))
-        conditions |= {claim_id: found.version for claim_id, found in facts.items()}
-        conditions |= {claim_id: 0 for claim_id in new if claim_id not in facts} | {REFERENCE: edition.version}
-        if not (facts or new):
-            raise NotOnRecord(f"there is no claim {claim_ids[0][:80]}")
-        begun = {claim.story_id for claim in new.values()}
-        stories = {key: await edition.story(key) for key in begun | {each.claim.story_id for each in facts.values()}}
-        conditions |= {story_id: len(stories[story_id]) for story_id in begun}
-        named = {source_id for event in proposed for source_id in _sources_named(event)}
-        sources = await self._read_sources(edition, facts, named)
-        return World(facts, stories, sources, edition.policy), conditions
-
-    async def _read_sources(self, edition: Edition, facts: Mapping[str, Facts], named: set[str]) -> SourceHistory:
-        """Return the edition's sources, with those that are named and those of all the claims among them."""
-        kept = {claim_id: self._cache.get(claim_id) for claim_id in facts}
-        for claim_id, cached in kept.items():
-            if cached is None or cached.edition is not edition or cached.facts is not facts[claim_id]:
-                named |= facts[claim_id].source_ids()
-        sources = await edition.read_sources(named)
-        for claim_id, cached in kept.items():
-            if cached and cached.facts is facts[claim_id]:  # they may have moved on while the sources were read
-                cached.edition = edition
-        return sources
+        story_id = decision.facts[claim_ids[0]].claim.story_id
+        return decision, _command(decision.events, conditions, proposal.caller, story_id)
 
     # --------------------------------------------------------------------------- appending and recalling
 
@@ -406,35 +296,26 @@ class Recorder:
             except Refusal:
                 if earlier := await self.recall(caller):
                     return earlier
-                if attempt or not await self._reference_moved():
+                if attempt or not await self.reader.reference_moved():
                     raise
             except VersionConflict as conflict:
                 if new and conflict.stream == stream:
                     raise AlreadyRecorded(f"{stream} is on record") from conflict
-                await self._look_again(conflict, attempt)
+                await self._pause(conflict, attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _look_again(self, conflict: VersionConflict, attempt: int) -> None:
+    async def _pause(self, conflict: VersionConflict, attempt: int) -> None:
         """Read again what has moved, and pause a moment; raise the conflict if there have been enough attempts."""
         if attempt == _ATTEMPTS - 1:
             raise conflict
-        edition = await self.reference.renew()
-        if conflict.stream.startswith("claim_"):
-            await self._refresh([conflict.stream])
-        else:
-            edition.forget(conflict.stream)
+        await self.reader.read_again(conflict.stream)
         await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - jitter
-
-    async def _reference_moved(self) -> bool:
-        """Whether what decisions depend on beside their claims has changed since it was read; it is read again then."""
-        before = (await self.reference.edition()).version
-        return (await self.reference.renew()).version != before
 
     async def _append(
         self, events: Sequence[Event], conditions: dict[str, int], caller: Caller, story_id: str | None
     ) -> Outcome:
         command = _command(events, conditions, caller, story_id)
-        return await self._outcome(command, await self._ledger.append(command))
+        return await self._outcome(command, await self.ledger.append(command))
 
     async def _outcome(self, command: Command, appended: Appended) -> Outcome:
         if appended.repeated:
@@ -445,86 +326,19 @@ class Recorder:
         if stream in command.conditions:
             version = command.conditions[stream] + sum(stream in streams_of(event) for event in command.events)
         else:
-            version = await self._ledger.version_at(stream, appended.last)
+            version = await self.ledger.version_at(stream, appended.last)
         return Outcome(recorded, appended.recordedtime, version, repeated=False)
 
     async def recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
-        earlier = await self._ledger.recall(caller.command_id, caller.command_hash)
+        earlier = await self.ledger.recall(caller.command_id, caller.command_hash)
         return await self._rebuilt(earlier) if earlier else None
 
     async def _rebuilt(self, appended: Appended) -> Outcome:
         """Return an outcome from the events that an earlier command recorded, wherever it recorded them."""
-        entries = await self._ledger.at(iter(range(appended.first, appended.last + 1)))
-        version = await self._ledger.version_at(_subject([entry.event for entry in entries]), appended.last)
+        entries = await self.ledger.at(iter(range(appended.first, appended.last + 1)))
+        version = await self.ledger.version_at(_subject([entry.event for entry in entries]), appended.last)
         return Outcome(tuple(map(happened, entries)), entries[0].envelope.recordedtime, version, repeated=True)
-
-    # ------------------------------------------------------------------------------------ cached facts
-
-    async def _facts(self, claim_id: str) -> Facts | None:
-        if not claim_id.startswith("claim_"):
-            raise NotOnRecord(f"there is no claim {claim_id[:80]}")
-        if claim_id not in self._cache:
-            snapshot = await self._snapshots.read(claim_id) if self._snapshots else None
-            if snapshot is not None:
-                self._keep(_Cached(snapshot, snapshot.version))
-            await self._refresh([claim_id])
-        cached = self._cache.get(claim_id)
-        return cached.facts if cached else None
-
-    async def _refresh(self, claim_ids: Iterable[str]) -> None:
-        """Fold what the claims' streams hold beyond the cached facts, and those of all that they read or name."""
-        waiting, seen = list(claim_ids), set()
-        while waiting:
-            claim_id = waiting.pop()
-            if claim_id in seen:
-                continue
-            seen.add(claim_id)
-            cached = self._cache.get(claim_id)
-            facts = cached.facts if cached else None
-            before = facts
-            while entries := await self._ledger.history(claim_id, after=facts.version if facts else 0):
-                facts = fold(facts, map(happened, entries))
-            if facts is not None:
-                if facts is not before or cached is None:
-                    self._keep(_Cached(facts, cached.snapshot if cached else 0))
-                if len(seen) <= MOST_TOGETHER:
-                    waiting += [*facts.neighbours(), *_claims_named(facts.claim)]
-
-    async def _remember(self, facts: Mapping[str, Facts], outcome: Outcome) -> None:
-        """Bring the cached facts of every claim that a command changed up to what was recorded."""
-        changed: dict[str, list[Happened]] = {}
-        for it in outcome.happened:
-            for claim_id in _claims_of([it.event]):
-                changed.setdefault(claim_id, []).append(it)
-        for claim_id, happenings in changed.items():
-            cached = self._cache.get(claim_id)
-            version = facts[claim_id].version - len(happenings)
-            if (cached.facts.version if cached else 0) != version:
-                continue  # it is behind, or was read again since: the next decision finds out
-            folded = fold(cached.facts if cached else None, happenings)
-            assert folded is not None  # noqa: S101 - something was recorded
-            if cached and cached.edition:
-                named = (source_id for it in happenings for source_id in _sources_named(it.event))
-                if any(source_id not in cached.edition.sources for source_id in named):
-                    cached.edition = None
-            await self._keep_and_snapshot(folded)
-
-    async def _keep_and_snapshot(self, facts: Facts) -> None:
-        kept = self._cache.get(facts.claim_id)
-        if kept is None:
-            kept = _Cached(facts, 0)
-        kept.facts = facts
-        self._keep(kept)
-        if self._snapshots and await self._snapshots.write_if_due(facts, kept.snapshot):
-            kept.snapshot = facts.version
-
-    def _keep(self, cached: _Cached) -> None:
-        claim_id = cached.facts.claim_id
-        self._cache[claim_id] = cached
-        self._cache.move_to_end(claim_id)
-        if len(self._cache) > _MOST_CACHED:
-            self._cache.popitem(last=False)
 
 
 def _command(events: Sequence[Event], conditions: dict[str, int], caller: Caller, story_id: str | None) -> Command:
@@ -554,58 +368,7 @@ async def _or_not_on_record(reading: Awaitable[tuple[StoryFacts, ...]]) -> tuple
         raise NotOnRecord(refusal.detail) from refusal
 
 
-def _claims_of(events: Sequence[Event]) -> list[str]:
-    """Return the claims whose streams events belong to, the first event's first."""
-    named = [stream for event in events for stream in streams_of(event) if stream.startswith("claim_")]
-    return list(dict.fromkeys(named))
-
-
 def _subject(events: Sequence[Event]) -> str:
     """Return the stream of what a command is about: that of its last event, the verdicts that follow aside."""
     about = next((each for each in reversed(events) if not isinstance(each, catalog.ClaimStateChanged)), events[0])
     return streams_of(about)[0]
-
-
-def _texts(
-    proposed: Sequence[Event], kind: type[catalog.PublicationRecorded | catalog.PublicationCorrected]
-) -> list[str]:
-    """Return the texts of ours that events of a kind are about."""
-    return [event.publication_id for event in proposed if isinstance(event, kind)]
-
-
-def _claims_named(claim: Claim) -> list[str]:
-    """Return the claims that a claim names: the terms of its sum, and the one that it is a part of."""
-    return [term.claim_id for term in claim.sum_of] + ([claim.parent_id] if claim.parent_id else [])
-
-
-def _claims_named_by(event: Event) -> list[str]:
-    """Return the claims that a proposed event names beside those whose streams it belongs to."""
-    if isinstance(event, catalog.ClaimUpdated):
-        terms, parent_id = event.changes.sum_of or (), event.changes.parent_id or None
-        return [term.claim_id for term in terms] + ([parent_id] if parent_id else [])
-    return []
-
-
-def _sources_named(event: Event) -> list[str]:
-    """Return the sources that a proposed event names."""
-    named: list[str | None]
-    match event:
-        case catalog.ClaimRegistered(claim=claim):
-            named = [claim.declared_by]
-        case catalog.ClaimUpdated(changes=changes):
-            named = [changes.declared_by or None]
-        case catalog.StatementRecorded(statement=said):
-            named = [said.speaker_id, said.publisher_id, *said.relay_ids, *said.rests_on]
-        case catalog.StatementCorrected(correction=correction):
-            named = [correction.after.speaker_id or None, *(correction.after.rests_on or ())]
-        case catalog.EvidenceAdded(evidence=added):
-            named = [added.supplied_by]
-        case catalog.EvidenceChallenged(challenge=challenge):
-            named = [challenge.source_id]
-        case catalog.EvidenceAbsenceNoted(absence=noted):
-            named = [noted.source_id, noted.publisher_id]
-        case catalog.InquirySent(inquiry=asked):
-            named = [asked.source_id]
-        case _:
-            named = []
-    return [source_id for source_id in named if source_id and source_id.startswith("source_")]

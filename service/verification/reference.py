@@ -104,9 +104,12 @@ class Edition:
         self._stories.pop(stream, None)
         self.sources = self.sources.without({stream})
 
-    async def story(self, story_id: str) -> tuple[StoryFacts, ...]:
-        """Return a story through time. Raises ``UnknownReference`` if it is not on record."""
-        if story_id not in self._stories:
+    async def story(self, story_id: str, *, again: bool = False) -> tuple[StoryFacts, ...]:
+        """Return a story through time. Raises ``UnknownReference`` if it is not on record.
+
+        Not every change of a story is in the ``reference`` stream: who decides on the story itself reads it ``again``.
+        """
+        if again or story_id not in self._stories:
             versions = await _folded(self._ledger, story_id, fold_story, _NO_STORY)
             if not versions:
                 raise UnknownReference(f"there is no story {story_id}", "/story_id")

@@ -35,5 +35,5 @@ class VersionMismatch(Refusal):
 
     def __init__(self, expected: frozenset[int], actual: int) -> None:
         named = " or ".join(map(str, sorted(expected))) or "one of another epoch"
-        super().__init__(f"the claim is at version {actual}, not {named}")
+        super().__init__(f"it is at version {actual}, not {named}")
         self.expected, self.actual = expected, actual

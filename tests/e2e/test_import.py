@@ -63,7 +63,7 @@ async def standings(ledger: Ledger) -> dict[str, Standing | str]:
         at = entries[-1].position
         for event in (entry.event for entry in entries):
             if isinstance(event, catalog.ClaimRegistered):
-                world, _ = await recorder.world(event.claim_id)
+                world, _ = await recorder.reader.world(event.claim_id)
                 facts = world.facts[event.claim_id]
                 if facts.merged_into or facts.last is None:
                     found[event.claim_id] = f"merged into {facts.merged_into}"

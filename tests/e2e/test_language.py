@@ -72,6 +72,20 @@ async def test_a_change_of_what_has_moved_on_is_refused(room: Newsroom, kind: st
     await room.refused(f"/v1/{kind}/{missing(key)}", {name: "x"}, "not-found", method="PATCH")
 
 
+@pytest.mark.parametrize("kind", ["stories", "sources", "claims"])
+async def test_what_was_changed_can_be_changed_back(room: Newsroom, kind: str) -> None:
+    """Every change is decided on what the one before it made, with its ETag or without."""
+    keys = {"stories": room.story, "sources": room.sources["witness"], "claims": await room.claim()}
+    name = {"stories": "title", "sources": "name", "claims": "text"}[kind]
+    where = f"/v1/{kind}/{keys[kind]}"
+    before = (await room.get(where))[{"stories": "story", "sources": "source", "claims": "claim"}[kind]][name]
+    await room.patch(where, {name: "Otherwise"})
+    await room.patch(where, {name: before}, If_Match=(await room.ask(where)).headers["ETag"])
+    await room.patch(where, {name: "Otherwise"})
+    await room.patch(where, {name: before})
+    await room.refused(where, {name: before}, "already-recorded", method="PATCH")
+
+
 # -------------------------------------------------------------------------------------------- claims
 
 

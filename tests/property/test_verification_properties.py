@@ -733,6 +733,6 @@ async def test_concurrent_commands_record_the_states_that_there_were(
     happenings = await everything_on(ledger)
     for name in IDS:
         claim_id = case.id_of("claim", name)
-        world, _ = await Recorder(ledger).world(claim_id)
+        world, _ = await Recorder(ledger).reader.world(claim_id)
         assert_states([it for it in happenings if getattr(it.event, "claim_id", None) == claim_id], world)
         assert fold(None, (it for it in happenings if claim_id in streams_of(it.event))) == world.facts[claim_id]

@@ -66,7 +66,7 @@ KINDS = {
         Kind("method-not-allowed", 405, "The resource has no such method", "See the Allow header."),
         Kind("already-recorded", 409, "It is on record already", "Nothing to do: it was not recorded again."),
         Kind("too-much-contention", 409, "Others were quicker each time", "Try again; nothing was recorded."),
-        Kind("version-mismatch", 412, "The claim has moved on", "Read it again, decide again, send the new ETag."),
+        Kind("version-mismatch", 412, "It has moved on", "Read it again, decide again, send the new ETag."),
         Kind("too-large", 413, "The body or the event is too large", "Keep a request under 60 KiB; link to documents."),
         Kind("unsupported-media-type", 415, "The body is of another type", "Send `Content-Type: application/json`."),
         Kind("invalid", 422, "The body is not valid", "Mend each place that errors[] points to."),
