@@ -27,6 +27,7 @@ from redis.exceptions import (
     SlotNotCoveredError,
     TimeoutError,  # noqa: A004 - likewise
 )
+from redis.maint_notifications import MaintNotificationsConfig
 
 from events.errors import StoreFull, StoreNotDurable, StoreTooOld, StoreUnavailable
 
@@ -197,6 +198,7 @@ class _Cluster(RedisCluster):
             socket_connect_timeout=_CONNECT_SECONDS,
             retry=_retry(),
             protocol=3,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),  # a handshake that Valkey does not know
         )
         self.connection_kwargs["connection_class"] = _Tcp
         for node in self.nodes_manager.startup_nodes.values():

@@ -201,7 +201,8 @@ class Queries:
         with answering():
             pipeline = self.store.pipeline(transaction=False)
             if names:
-                pipeline.mget([self._keys.document(projection.name, generation, name) for name in names])
+                keys = [self._keys.document(projection.name, generation, name) for name in names]
+                pipeline.execute_command("MGET", *keys)  # of a cluster it has no mget(), though all are in one slot
             pipeline.hget(self._keys.projection(projection.name), "generation")
             *found, live = await pipeline.execute()
         return list(found[0]) if found else [], int(live or 1)
