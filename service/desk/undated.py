@@ -14,7 +14,7 @@ from events.catalog import Event
 from events.records import Statement, StatementChanges
 from service.desk.recording import Components, claims_of
 from service.desk.rows import Row
-from service.verification.facts import changed, spoken
+from service.verification.fold import changed, spoken
 
 
 class Line(Struct, frozen=True):

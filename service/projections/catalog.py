@@ -19,7 +19,7 @@ from service.projections.documents import (
     SourceDocument,
     StoryDocument,
 )
-from service.verification.facts import Happened
+from service.verification.fold import Happened
 
 Membership = tuple[str, str]
 """A field and its value, as in ``("state", "contested")``: one sorted set."""

@@ -20,7 +20,7 @@ from events.store import Script, Store, answering
 from service.projections import skips
 from service.projections.catalog import Projection
 from service.projections.documents import MOST_LISTED
-from service.verification.facts import Happened, happened
+from service.verification.fold import Happened, happened
 
 _SCRIPT = Script("service.projections", "project.lua")
 _encode = msgspec.json.Encoder().encode
@@ -231,7 +231,14 @@ class Projector:
         for name, happenings in touched.items():
             digest += self._change(at.generation, name, documents.get(name), happenings, changes)
         after = Place(at.generation, end, digest % _MODULUS)
-        args = [at.generation, at.checkpoint, after.checkpoint, f"{after.digest:x}", changes.packed()]
+        args = [
+            at.generation,
+            at.checkpoint,
+            after.checkpoint,
+            f"{after.digest:x}",
+            changes.packed(),
+            self.projection.version,
+        ]
         return Plan(after, changes.keys, args, stopped)
 
     def _change(

@@ -32,7 +32,7 @@ from service.projections.documents import (
     StoryDocument,
     UsedIn,
 )
-from service.verification.facts import Happened, changed
+from service.verification.fold import Happened, changed
 
 _Item = TypeVar("_Item")
 
@@ -164,6 +164,13 @@ def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]: 
                 "inquiries": _without(document.inquiries, key),
                 "assessments": _without(document.assessments, key),
             }
+        case _:
+            return _relations(document, it)
+
+
+def _relations(document: ClaimDocument, it: Happened) -> dict[str, Any]:  # noqa: PLR0911 - as above
+    """Return the members that change with what connects a claim with others, and with texts of ours."""
+    match it.event:
         case catalog.ClaimMerged(claim_id=key, merge=merge):
             if key == document.id:
                 return {"merged_into": Membership(merge.into, merge.inverted), "standing": None}

@@ -12,7 +12,8 @@ from events import catalog, moments
 from events.ledger import Ledger
 from service.projections import folding
 from service.projections.documents import MOST_LISTED, ClaimDocument, ClaimWithStatements, StoryDocument
-from service.verification.facts import Happened, Horizon, happened, spoken
+from service.verification.facts import Horizon
+from service.verification.fold import Happened, happened, spoken
 
 _PAGE = 1000
 

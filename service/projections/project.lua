@@ -5,14 +5,15 @@
 -- ARGV  generation, checkpoint where the batch began, checkpoint after it, digest after it,
 --       and the changes in MessagePack, each one of
 --         {'set', index into KEYS, document}      {'list', index into KEYS, most, items}
---         {'add', index into KEYS, {score, id, …}}   {'remove', index into KEYS, {id, …}}
+--         {'add', index into KEYS, {score, id, …}}   {'remove', index into KEYS, {id, …}};
+--       and the version of the code that folds
 -- Returns 1 if it was written; 0 if another projector was quicker, or if the generation is no more.
 
 local CHECKPOINT, DIGEST = 'checkpoint:' .. ARGV[1], 'digest:' .. ARGV[1]
 
 local at = redis.call('HGET', KEYS[1], CHECKPOINT)
 if not at and ARGV[1] == '1' and redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'generation', '1') -- the first batch ever
+  redis.call('HSET', KEYS[1], 'generation', '1', 'version:1', ARGV[6]) -- the first batch ever
   at = '0'
 end
 if at ~= ARGV[2] then return 0 end

@@ -13,7 +13,8 @@ from events import catalog, moments
 from events.catalog import Event
 from events.records import Claim, StatementChanges, Use
 from service.verification.context import StoryFacts
-from service.verification.facts import AssessmentFacts, Facts, StatementFacts, changed
+from service.verification.facts import AssessmentFacts, Facts, StatementFacts
+from service.verification.fold import changed
 from service.verification.in_force import Dossier
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, RuleBroken, UnknownReference
 from service.verification.sources import Sources

@@ -22,7 +22,8 @@ from events.ledger import Command, Ledger
 from service.verification import decide
 from service.verification.context import StoryFacts
 from service.verification.decide import Decision
-from service.verification.facts import Facts, Happened, happened
+from service.verification.facts import Facts
+from service.verification.fold import Happened, happened
 from service.verification.reading import Reader, claims_of
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, Refusal, VersionMismatch
 from service.verification.snapshots import Snapshots

@@ -7,7 +7,8 @@ from msgspec import Struct, structs
 from events import catalog
 from events.records import Story
 from events.words import Quantity, Summand
-from service.verification.facts import NOW, Facts, Happened, Horizon, changed, known
+from service.verification.facts import NOW, Facts, Horizon, known
+from service.verification.fold import Happened, changed
 from service.verification.sources import SourceHistory
 from service.verification.voices import Scene
 

@@ -17,7 +17,8 @@ from events.records import Claim, Story
 from events.words import Policy
 from service.verification.checks import Ground, check
 from service.verification.context import Context, StoryFacts
-from service.verification.facts import Facts, Happened, changed, fold
+from service.verification.facts import Facts
+from service.verification.fold import Happened, changed, fold
 from service.verification.in_force import Dossier
 from service.verification.policy import BUILT_IN, ENGINE, Verdict, evaluate, name_of, shortened
 from service.verification.refusals import AlreadyRecorded, Refusal, RuleBroken, UnknownReference

@@ -24,7 +24,8 @@ from events.records import (
 from events.words import Flag, Mentions, SourceKind, Stance, State
 from service.verification import decide
 from service.verification.decide import World
-from service.verification.facts import NOW, Happened, Horizon
+from service.verification.facts import NOW, Horizon
+from service.verification.fold import Happened
 from service.verification.in_force import Dossier, InForce
 from service.verification.policy import Verdict
 from service.verification.refusals import Refusal

@@ -18,10 +18,9 @@ from service.verification.facts import (
     Horizon,
     Membership,
     StatementFacts,
-    changed,
     known,
-    spoken,
 )
+from service.verification.fold import changed, spoken
 
 Status = Literal["unexamined", "authenticated", "challenged"]
 

@@ -16,7 +16,8 @@ from events.ledger import Ledger
 from events.records import Claim
 from service.verification.checks import MOST_TOGETHER
 from service.verification.decide import World
-from service.verification.facts import Facts, Happened, fold, happened
+from service.verification.facts import Facts
+from service.verification.fold import Happened, fold, happened
 from service.verification.reference import Edition, Reference
 from service.verification.refusals import NotOnRecord
 from service.verification.snapshots import Snapshots

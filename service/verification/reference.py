@@ -14,7 +14,8 @@ from events.envelope import POLICY, REFERENCE, subject_of
 from events.ledger import Ledger
 from events.words import Policy
 from service.verification.context import StoryFacts, fold_story
-from service.verification.facts import Happened, Horizon, happened, known
+from service.verification.facts import Horizon, known
+from service.verification.fold import Happened, happened
 from service.verification.refusals import UnknownReference
 from service.verification.sources import SourceFacts, SourceHistory, fold_source
 

@@ -10,7 +10,8 @@ from msgspec import Struct, structs
 from events import catalog
 from events.records import Claim, Source, Story
 from events.words import Identity, Letter, SourceKind
-from service.verification.facts import NOW, Happened, Horizon, changed, known
+from service.verification.facts import NOW, Horizon, known
+from service.verification.fold import Happened, changed
 
 Side = Literal["supports", "opposes"]
 Interest = Literal["interested", "undetermined", "disinterested"]

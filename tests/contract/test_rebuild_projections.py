@@ -4,6 +4,7 @@ import asyncio
 
 import httpx2
 import pytest
+from msgspec import structs
 
 from events.identifiers import derived_id
 from events.lease import Lease
@@ -12,7 +13,7 @@ from events.store import Store
 from service.load import StoryFile, load
 from service.projections import rebuild
 from service.projections.catalog import CLAIMS, PROJECTIONS, Projection
-from service.projections.engine import place
+from service.projections.engine import Projector, place, write
 from service.projections.queries import Queries
 from service.projections.rebuild import Progress, RebuildRefused
 from service.verification.commands import Recorder
@@ -164,6 +165,20 @@ async def test_documents_that_were_tampered_with_are_not_silently_replaced(
         await run(store, ledger, CLAIMS)
     assert at.generation == (await place(store, ledger.keys, CLAIMS.name)).generation
     assert {str(at.generation)} == await generations(store, ledger, CLAIMS)
+
+
+async def test_every_generation_says_which_version_of_the_code_made_it(
+    store: Store, ledger: Ledger, loaded: Recorder
+) -> None:
+    """The first one too, so that a rebuild by another version is not held against it, and one by the same is."""
+    later = structs.replace(CLAIMS, version=CLAIMS.version + 1)
+    projector = Projector(store, ledger, later)
+    (written,) = await write(store, [await projector.plan(await projector.place(), await ledger.read(0, 10_000))])
+    assert written
+    await store.hset(ledger.keys.projection(CLAIMS.name), "digest:1", "abc")
+    with pytest.raises(RebuildRefused, match="something other than a projector"):
+        await run(store, ledger, later)
+    assert await run(store, ledger, CLAIMS)
 
 
 async def test_a_rebuild_that_is_called_off_leaves_nothing(store: Store, ledger: Ledger, caught_up: None) -> None:

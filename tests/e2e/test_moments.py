@@ -13,7 +13,7 @@ from events.ledger import Ledger
 from service.projections.catalog import CLAIMS, STORIES
 from service.projections.documents import MOST_LISTED
 from service.verification.commands import Recorder
-from service.verification.facts import Happened, happened
+from service.verification.fold import Happened, happened
 from tests.e2e.conftest import Newsroom
 
 

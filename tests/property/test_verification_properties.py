@@ -26,7 +26,8 @@ from events.words import Stance
 from service.verification import decide
 from service.verification.commands import Caller, Recorder
 from service.verification.decide import World
-from service.verification.facts import Happened, Horizon, fold, happened
+from service.verification.facts import Horizon
+from service.verification.fold import Happened, fold, happened
 from service.verification.in_force import Dossier
 from service.verification.policy import Verdict, evaluate
 from service.verification.quantities import disjoint_from_sum, range_of

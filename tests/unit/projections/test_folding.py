@@ -23,7 +23,7 @@ from service.projections.catalog import (
     words_of,
 )
 from service.projections.documents import MOST_LISTED
-from service.verification.facts import Happened
+from service.verification.fold import Happened
 
 PERSON = derived_id("person", "editor")
 

@@ -18,7 +18,8 @@ from events.records import Claim, Source, Story
 from events.words import Policy
 from service.verification.context import Context, StoryFacts, fold_story
 from service.verification.decide import Decision, World, on_claims
-from service.verification.facts import NOW, Facts, Happened, Horizon, fold
+from service.verification.facts import NOW, Facts, Horizon
+from service.verification.fold import Happened, fold
 from service.verification.in_force import Dossier, InForce
 from service.verification.policy import STRICT_TWO_SOURCE, Verdict, evaluate
 from service.verification.refusals import Refusal

@@ -13,7 +13,7 @@ from events.catalog import ClaimStateChanged, Event
 from events.identifiers import derived_id
 from events.words import Policy
 from service.verification import decide
-from service.verification.facts import Happened, fold
+from service.verification.fold import Happened, fold
 from service.verification.in_force import Dossier
 from service.verification.policy import ADMIRALTY, ENGINE, STRICT_TWO_SOURCE, evaluate, name_of
 from service.verification.refusals import AlreadyRecorded, NotOnRecord, RuleBroken, UnknownReference

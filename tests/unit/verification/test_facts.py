@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from events.moments import interval
-from service.verification.facts import Facts, Horizon, fold
+from service.verification.facts import Facts, Horizon
+from service.verification.fold import fold
 from service.verification.in_force import Dossier, InForce
 from service.verification.policy import STRICT_TWO_SOURCE, evaluate
 
