@@ -6,6 +6,7 @@ A writer encodes a :class:`Draft` and leaves off the closing brace; the append s
 
 from collections.abc import Callable
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -141,54 +142,59 @@ def stored_size(encoded: bytes) -> int:
     return len(encoded) + _SPLICED + 1
 
 
-def subject_of(event: catalog.Event) -> str:  # noqa: PLR0911 - one line a kind of thing
+_SUBJECTS: dict[type[catalog.Event], Callable[[Any], str]] = {
+    catalog.LedgerCreated: attrgetter("ledger"),
+    catalog.StoryOpened: attrgetter("story_id"),
+    catalog.StoryUpdated: attrgetter("story_id"),
+    catalog.StoryClosed: attrgetter("story_id"),
+    catalog.SourceRegistered: attrgetter("source_id"),
+    catalog.SourceUpdated: attrgetter("source_id"),
+    catalog.SourceGraded: attrgetter("source_id"),
+    catalog.PublicationRecorded: attrgetter("publication_id"),
+    catalog.PublicationCorrected: attrgetter("publication_id"),
+    catalog.PolicyActivated: attrgetter("policy.name"),
+    catalog.SubjectErased: attrgetter("subject_id"),
+    catalog.ProjectionEventSkipped: lambda event: f"projection:{event.projection}",
+}
+"""What events change, by their type; every other event is about a claim."""
+_of_a_claim = attrgetter("claim_id")
+
+
+def subject_of(event: catalog.Event) -> str:
     """Return the identifier of the thing that an event changes: its CloudEvents ``subject``."""
-    match event:
-        case catalog.LedgerCreated():
-            return event.ledger
-        case catalog.StoryOpened() | catalog.StoryUpdated() | catalog.StoryClosed():
-            return event.story_id
-        case catalog.SourceRegistered() | catalog.SourceUpdated() | catalog.SourceGraded():
-            return event.source_id
-        case catalog.PublicationRecorded() | catalog.PublicationCorrected():
-            return event.publication_id
-        case catalog.PolicyActivated():
-            return event.policy.name
-        case catalog.SubjectErased():
-            return event.subject_id
-        case catalog.ProjectionEventSkipped():
-            return f"projection:{event.projection}"
-        case _:
-            return str(event.claim_id)  # type: ignore[attr-defined]  # every other event is about a claim
+    subject: str = _SUBJECTS.get(type(event), _of_a_claim)(event)
+    return subject
 
 
-def streams_of(event: catalog.Event) -> tuple[str, ...]:  # noqa: PLR0911 - one line a kind of event
+def _story_updated(event: catalog.StoryUpdated) -> tuple[str, ...]:
+    parties_change = event.changes.parties is not UNSET or event.changes.allies is not UNSET
+    return (event.story_id, REFERENCE) if parties_change else (event.story_id,)
+
+
+_STREAMS: dict[type[catalog.Event], Callable[[Any], tuple[str, ...]]] = {
+    catalog.LedgerCreated: lambda _: (_LEDGER,),
+    catalog.PolicyActivated: lambda _: (POLICY, REFERENCE),
+    catalog.SourceUpdated: lambda event: (event.source_id, REFERENCE),
+    catalog.SourceGraded: lambda event: (event.source_id, REFERENCE),
+    catalog.StoryUpdated: _story_updated,
+    catalog.ClaimMerged: lambda event: (event.claim_id, event.merge.into),
+    catalog.ClaimUnmerged: lambda event: (event.claim_id, event.out_of),
+    catalog.ClaimSplit: lambda event: (event.claim_id, *(part.claim_id for part in event.split.parts)),
+    catalog.PublicationRecorded: lambda event: (
+        event.publication_id, *(use.claim_id for use in event.publication.claims)
+    ),
+    catalog.PublicationCorrected: lambda event: (event.publication_id, *event.claim_ids),
+}  # fmt: skip
+"""The streams of events that belong to another one than their subject's, by their type."""
+
+
+def streams_of(event: catalog.Event) -> tuple[str, ...]:
     """Return the streams that an event belongs to: a pure function, so that streams can be rebuilt from the bytes.
 
     The first is that of its subject. ``reference`` has what decisions on any claim depend on.
     """
-    subject = subject_of(event)
-    match event:
-        case catalog.LedgerCreated():
-            return (_LEDGER,)
-        case catalog.PolicyActivated():
-            return (POLICY, REFERENCE)
-        case catalog.SourceUpdated() | catalog.SourceGraded():
-            return (subject, REFERENCE)
-        case catalog.StoryUpdated(changes=changes) if changes.parties is not UNSET or changes.allies is not UNSET:
-            return (subject, REFERENCE)
-        case catalog.ClaimMerged(merge=merge):
-            return (subject, merge.into)
-        case catalog.ClaimUnmerged(out_of=other):
-            return (subject, other)
-        case catalog.ClaimSplit(split=split):
-            return (subject, *(part.claim_id for part in split.parts))
-        case catalog.PublicationRecorded(publication=text):
-            return (subject, *(use.claim_id for use in text.claims))
-        case catalog.PublicationCorrected(claim_ids=claim_ids):
-            return (subject, *claim_ids)
-        case _:
-            return (subject,)
+    streams = _STREAMS.get(type(event))
+    return streams(event) if streams else (subject_of(event),)
 
 
 def _time_of(event: catalog.Event) -> str | None:

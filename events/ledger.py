@@ -91,8 +91,13 @@ class Ledger:
         or ``OutOfTurn``. At most 64.
         """
         outcomes = self._commits.append_in_turn([self._prepare(command) for command in commands])
-        await asyncio.wait(outcomes)
-        return [outcome.exception() or outcome.result() for outcome in outcomes]  # type: ignore[misc]
+        found: list[Appended | Exception] = []
+        for outcome in outcomes:  # they come in this order
+            try:
+                found.append(await outcome)
+            except Exception as error:  # noqa: BLE001 - whoever gave the command looks at what it is
+                found.append(error)
+        return found
 
     async def append_many(self, commands: Sequence[Command]) -> list[Appended | Refused]:
         """Record many commands in their order, each whole or not at all, and say of each what became of it.

@@ -127,12 +127,10 @@ class Worker:
 
     async def _reassess(self) -> None:
         """Follow up what touches many claims, as it is recorded."""
-        while True:
-            begin = await self._reassessor.catch_up()
-            async with contextlib.aclosing(self._ledger.tail(begin)) as tail:
-                async for entries in tail:
-                    if entries:
-                        await self._reassessor.catch_up()
+        begin = await self._reassessor.catch_up()
+        async with contextlib.aclosing(self._ledger.tail(begin)) as tail:
+            async for entries in tail:
+                await self._reassessor.follow_up(entries)
 
     async def _watch_deadlines(self) -> None:
         while True:
