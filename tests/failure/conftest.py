@@ -91,9 +91,10 @@ class ServiceProcess:
         await self.end()
 
     async def end(self) -> None:
-        """Kill it if it is still there, and return when it is gone."""
+        """Kill it if it is still there, and return when it is gone; if the test failed, what it said is shown."""
         await killed(self.process)
         await self._reading
+        print(f"{self._word} ended with {self.process and self.process.returncode}; it said:", *self.printed, sep="\n")  # noqa: T201
 
 
 async def killed(process: asyncio.subprocess.Process | None) -> None:
