@@ -40,8 +40,8 @@ bench: .venv/installed  ## measure, as ratios, into bench/latest.json
 	@$(BIN)/python -m bench.run
 
 lock: .venv/installed  ## resolve the dependencies anew: all of them, and those of the image
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev pyproject.toml --output-file requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --constraint requirements.lock pyproject.toml --output-file requirements.runtime.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --constraint requirements.lock --all-extras pyproject.toml --output-file requirements.runtime.lock
 
 clean:  ## remove .venv and what tools left; never .onrecord
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
