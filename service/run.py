@@ -208,6 +208,7 @@ async def _serve(
 ) -> None:
     """Serve the API until a signal, or until a task ``beside`` it ends, which it should not do first."""
     app = create_app(settings)
+    ending: asyncio.Event = app.state.running.ending
     config = uvicorn.Config(
         metrics.measured(app) if metrics else app,
         host=settings.host,
@@ -225,13 +226,24 @@ async def _serve(
     def stop() -> None:
         server.should_exit = True
 
-    with _on_signal(stop):
+    def end() -> None:
+        """Be not ready and end the streams; then stop the server, at once unless others are to notice first."""
+        ending.set()
+        asyncio.get_running_loop().call_later(settings.drain_seconds, stop)
+
+    def on_signal() -> None:
+        if ending.is_set():  # whoever asks twice does not want to wait
+            server.should_exit = server.force_exit = True
+        else:
+            end()
+
+    with _on_signal(on_signal):
         serving = asyncio.create_task(_until_exit(server, "the API"))
         try:
             await _until_started(server, serving)
             if server.started:
                 for task in beside:
-                    task.add_done_callback(lambda _: stop())
+                    task.add_done_callback(lambda _: end())
                 port = server.servers[0].sockets[0].getsockname()[1]
                 await _announce(structs.replace(settings, port=port), with_claims=with_claims)
         finally:

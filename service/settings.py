@@ -35,6 +35,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The port that the API listens on; 0 takes a free one."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """The port on 127.0.0.1 where Prometheus finds `/metrics`, without a key; 0: there are no metrics."""
+    drain_seconds: Annotated[float, Meta(ge=0, le=300)] = 0
+    """Seconds between a signal to end and the closing of the port. Meanwhile `/readyz` says 503 and requests are still
+    answered, so that a load balancer goes elsewhere first."""
     allow_lossy_store: bool = False
     """`1` accepts a store that could lose acknowledged events. For trials only."""
     replicas: Annotated[int, Meta(ge=0, le=100)] = 0

@@ -198,7 +198,8 @@ async def worker(ledger: Ledger, store_url: str) -> AsyncIterator[Worker]:
 async def api(ledger: Ledger, store: Store, settings: Settings, worker: Worker) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the API, with the bootstrap key, over a real socket."""
     settings.bootstrap_key_path.write_text(await new_key(store, ledger.name, scopes=EVERY))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None, lifespan="on"))
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         assert not serving.done()
@@ -208,5 +209,6 @@ async def api(ledger: Ledger, store: Store, settings: Settings, worker: Worker) 
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
         yield client
+    app.state.running.ending.set()
     server.should_exit = True
     await serving

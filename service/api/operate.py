@@ -41,6 +41,8 @@ async def is_ready(request: ApiRequest) -> Answer:
     """Answer 200 when the store answers and the projections keep up, else 503 with what is amiss."""
     running: Running = request.app.state.running
     here = running.served
+    if running.ending.is_set():
+        return _readiness(Readiness(ready=False, ledger=here.ledger.name, why_not=("it is shutting down",)))
     try:
         head = (await here.ledger.head()).position
         statuses = await status.of_all(here.queries.store, here.ledger)

@@ -45,7 +45,7 @@ class StoreProcess:
 class ServiceProcess:
     """One command of On Record that goes on, as a process of its own."""
 
-    def __init__(self, word: str, home: Path, store_url: str, says: str) -> None:
+    def __init__(self, word: str, home: Path, store_url: str, says: str, **more: str) -> None:
         self._word, self._says = word, says
         self.printed: deque[str] = deque(maxlen=400)
         with socket.socket() as listener:
@@ -56,6 +56,7 @@ class ServiceProcess:
             "ONRECORD_PORT": str(self.port),
             "ONRECORD_STORE_URL": store_url,
             "COLUMNS": "120",
+            **more,
         }
         self.process: asyncio.subprocess.Process | None = None
         self.up = asyncio.Event()

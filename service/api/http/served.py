@@ -1,5 +1,6 @@
 """What the routes share: the ledger that a request is for, and how answers are written."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -56,11 +57,18 @@ class Visit(Struct, frozen=True):
 
 
 class Running:
-    """What the application has while it runs: the ledger it serves, its vault, and the keys it knows."""
+    """What the application has while it runs: the ledger it serves, its vault, and the keys it knows.
+
+    ``ending`` is set once the process is asked to end, before its server is: from then on it is not ready, and
+    whatever sends without end ends.
+    """
 
     served: Served
     keys: Keys
     vault: Vault
+
+    def __init__(self) -> None:
+        self.ending = asyncio.Event()
 
 
 ApiRequest: TypeAlias = Request[Any, Visit, Any]
