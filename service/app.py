@@ -27,7 +27,7 @@ from service.api import (
 )
 from service.api.description import described
 from service.api.http import problems
-from service.api.http.door import Door
+from service.api.http.door import Door, check_declared
 from service.api.http.served import Running, Served
 from service.auth import vault
 from service.auth.keys import Keys
@@ -107,6 +107,7 @@ def create_app(settings: Settings) -> Litestar:
         ),
         logging_config=None,
     )
+    check_declared(app)
     app.state.running = running
     app.state.openapi = described(app)
     return app

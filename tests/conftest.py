@@ -26,7 +26,8 @@ from events.ledger import Ledger
 from events.store import Store
 from service import embedded
 from service.app import create_app
-from service.auth.keys import EVERY, new_key
+from service.auth.keys import new_key
+from service.auth.scopes import EVERY
 from service.load import StoryFile, load, read_story
 from service.settings import Settings
 from service.verification.commands import Recorder

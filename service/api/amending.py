@@ -20,7 +20,8 @@ from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, Receipt, claim_of, on_claim, served
+from service.api.http.served import ApiRequest, Receipt, claim_of, demand, on_claim, served
+from service.auth.scopes import Scope
 from service.projections import folding
 from service.projections.catalog import CLAIMS
 from service.verification.refusals import NotOnRecord, Refusal, RuleBroken
@@ -39,7 +40,7 @@ class Answered(Response, frozen=True):
     f"{_STATEMENT}/correction",
     operation_id="correctStatement",
     summary="Correct a statement",
-    opt={"body": Correction, "answer": Receipt},
+    opt={"body": Correction, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def correct_statement(request: ApiRequest, statement_id: FromPath[str]) -> Answer:
     """Record that a statement was corrected: by its speaker, by its publisher, or silently."""
@@ -53,7 +54,7 @@ async def correct_statement(request: ApiRequest, statement_id: FromPath[str]) ->
     f"{_STATEMENT}/withdrawal",
     operation_id="withdrawStatement",
     summary="Withdraw a statement",
-    opt={"body": Withdrawal, "answer": Receipt},
+    opt={"body": Withdrawal, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def withdraw_statement(request: ApiRequest, statement_id: FromPath[str]) -> Answer:
     """Record that a statement was taken back. The receipt's event lists the texts of ours that relied on its claim."""
@@ -67,7 +68,7 @@ async def withdraw_statement(request: ApiRequest, statement_id: FromPath[str]) -
     f"{_EVIDENCE}/authentication",
     operation_id="authenticateEvidence",
     summary="Authenticate evidence",
-    opt={"body": Authentication, "answer": Receipt},
+    opt={"body": Authentication, "answer": Receipt, "scope": Scope.ASSESS},
 )
 async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Answer:
     """Record that the desk found a piece of evidence authentic: how, and who did."""
@@ -83,7 +84,7 @@ async def authenticate_evidence(request: ApiRequest, evidence_id: FromPath[str])
     f"{_EVIDENCE}/challenge",
     operation_id="challengeEvidence",
     summary="Challenge evidence",
-    opt={"body": Challenge, "answer": Receipt},
+    opt={"body": Challenge, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def challenge_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Answer:
     """Record that a source or the desk disputes a piece of evidence, and on what ground."""
@@ -97,7 +98,7 @@ async def challenge_evidence(request: ApiRequest, evidence_id: FromPath[str]) ->
     "/v1/inquiries/{inquiry_id:str}/answer",
     operation_id="answerInquiry",
     summary="Record a response",
-    opt={"body": Answered, "answer": Receipt},
+    opt={"body": Answered, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def answer_inquiry(request: ApiRequest, inquiry_id: FromPath[str]) -> Answer:
     """Record that the source that was asked responded, with its statement if there is one."""
@@ -127,7 +128,7 @@ async def answer_inquiry(request: ApiRequest, inquiry_id: FromPath[str]) -> Answ
     "/v1/assessments/{assessment_id:str}/revocation",
     operation_id="revokeAssessment",
     summary="Revoke an assessment",
-    opt={"body": Revocation, "answer": Receipt},
+    opt={"body": Revocation, "answer": Receipt, "scope": Scope.ASSESS},
 )
 async def revoke_assessment(request: ApiRequest, assessment_id: FromPath[str]) -> Answer:
     """Record that the desk takes an assessment back; none is in force then."""
@@ -141,10 +142,13 @@ async def revoke_assessment(request: ApiRequest, assessment_id: FromPath[str]) -
     "/v1/events/{position:int}/void",
     operation_id="voidRecording",
     summary="Void a recording",
-    opt={"body": Void, "answer": Receipt},
+    opt={"body": Void, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def void_recording(request: ApiRequest, position: FromPath[int]) -> Answer:
-    """Record that what was recorded at a position never was: our mistake, not the source's."""
+    """Record that what was recorded at a position never was: our mistake, not the source's.
+
+    An assessment is voided only by a key that has the scope `assess` too.
+    """
     why = await body(request, Void)
     found = await served(request).ledger.read(position - 1, 1) if position > 0 else []
     if not found or found[0].position != position:
@@ -155,6 +159,8 @@ async def void_recording(request: ApiRequest, position: FromPath[int]) -> Answer
         raise RuleBroken(
             f"event {position} is {event.TYPE}: only statements, evidence, inquiries and assessments can be voided"
         )
+    if isinstance(event, catalog.AssessmentMade):  # which takes back a judgement
+        demand(request.auth, Scope.ASSESS)
     about = await served(request).queries.page(CLAIMS, [("about", key)], limit=1)
     if about.items:
         raise RuleBroken(f"a claim is about {key}: it depends on it")

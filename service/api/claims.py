@@ -43,6 +43,7 @@ from service.api.http.served import (
     wait_for_writes,
 )
 from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
+from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS, Membership, words_of
 from service.projections.documents import ClaimDocument, ClaimWithStatements, PartOfClaim, Standing
 from service.verification.commands import Outcome
@@ -77,7 +78,12 @@ class NewClaim(Claim, frozen=True):
     first_statement: Statement | None = None
 
 
-@post(_WHERE, operation_id="registerClaim", summary="Register a claim", opt={"body": NewClaim, "answer": Receipt})
+@post(
+    _WHERE,
+    operation_id="registerClaim",
+    summary="Register a claim",
+    opt={"body": NewClaim, "answer": Receipt, "scope": Scope.RECORD},
+)
 async def register_claim(request: ApiRequest) -> Answer:
     """Register one checkable proposition in your own words, with what was first said on it if you like."""
     new, in_confidence = await confided(request, NewClaim, within="first_statement")
@@ -107,7 +113,7 @@ async def register_claim(request: ApiRequest) -> Answer:
     return recorded(request, outcome, "claim_id", CLAIMS, _WHERE)
 
 
-@get(_WHERE, operation_id="listClaims", summary="List claims", opt={"items": ClaimDocument})
+@get(_WHERE, operation_id="listClaims", summary="List claims", opt={"items": ClaimDocument, "scope": Scope.READ})
 async def list_claims(  # noqa: PLR0913 - one argument a filter
     request: ApiRequest,
     story: FromQuery[str | None] = None,
@@ -173,7 +179,7 @@ def _fits(  # noqa: PLR0913 - one argument a filter
     )
 
 
-@get(_CLAIM, operation_id="getClaim", summary="Read a claim", opt={"answer": ClaimWithStatements})
+@get(_CLAIM, operation_id="getClaim", summary="Read a claim", opt={"answer": ClaimWithStatements, "scope": Scope.READ})
 async def get_claim(
     request: ApiRequest,
     claim_id: FromPath[str],
@@ -219,7 +225,12 @@ def _part(seen: _PartSeen) -> PartOfClaim:
     )
 
 
-@get(f"{_CLAIM}/history", operation_id="getClaimHistory", summary="Read a claim's events", opt={"events": True})
+@get(
+    f"{_CLAIM}/history",
+    operation_id="getClaimHistory",
+    summary="Read a claim's events",
+    opt={"events": True, "scope": Scope.READ},
+)
 async def get_claim_history(
     request: ApiRequest, claim_id: FromPath[str], after: FromQuery[str | None] = None, limit: FromQuery[int] = 50
 ) -> Answer:
@@ -243,7 +254,7 @@ async def get_claim_history(
     _CLAIM,
     operation_id="updateClaim",
     summary="Put a claim in other words",
-    opt={"body": ClaimChanges, "answer": Receipt},
+    opt={"body": ClaimChanges, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def update_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Change what a claim says: members that are left out stay, those that are null are cleared."""
@@ -252,7 +263,12 @@ async def update_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     return await on_claim(request, "updateClaim", (claim_id, changes), [proposed], "claim_id", status=200)
 
 
-@post(f"{_CLAIM}/merge", operation_id="mergeClaim", summary="Merge a claim", opt={"body": Merge, "answer": Receipt})
+@post(
+    f"{_CLAIM}/merge",
+    operation_id="mergeClaim",
+    summary="Merge a claim",
+    opt={"body": Merge, "answer": Receipt, "scope": Scope.RECORD},
+)
 async def merge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Let another claim speak for this one, which says the same or (`inverted`) its negation. Nothing is moved."""
     merge = await body(request, Merge)
@@ -261,7 +277,10 @@ async def merge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
 
 
 @post(
-    f"{_CLAIM}/unmerge", operation_id="unmergeClaim", summary="Undo a merge", opt={"body": Unmerge, "answer": Receipt}
+    f"{_CLAIM}/unmerge",
+    operation_id="unmergeClaim",
+    summary="Undo a merge",
+    opt={"body": Unmerge, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def unmerge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Let a merged claim speak for itself again. Both claims stand as they would had they never been merged."""
@@ -270,7 +289,12 @@ async def unmerge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     return await on_claim(request, "unmergeClaim", (claim_id, unmerge), [proposed], "claim_id")
 
 
-@post(f"{_CLAIM}/split", operation_id="splitClaim", summary="Split a claim", opt={"body": NewSplit, "answer": Receipt})
+@post(
+    f"{_CLAIM}/split",
+    operation_id="splitClaim",
+    summary="Split a claim",
+    opt={"body": NewSplit, "answer": Receipt, "scope": Scope.RECORD},
+)
 async def split_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Say which statements of a claim are read in which parts of it as well; parts may be registered with it.
 

@@ -2,7 +2,7 @@
 
 A route says in its ``opt`` what it takes and gives: ``body`` and ``answer`` are Structs, ``items`` a Struct that it
 lists (``whole`` if that is no index of documents), ``events`` a page of the log, ``text`` plain text, ``status``
-another status than 200 and 201, ``public`` that it wants no key.
+another status than 200 and 201, ``scope`` which scope its key must have or ``public`` that it wants no key.
 """
 
 from collections.abc import Iterable, Mapping
@@ -111,7 +111,7 @@ def _describe(operation: Schema, method: str, handler: HTTPRouteHandler, refs: d
     if parameters:
         operation["parameters"] = parameters
     if not opt.get("public"):
-        operation["security"] = [{"key": []}]
+        operation["security"] = [{"key": [opt["scope"]]}]
     operation["responses"] = {
         str(opt.get("status", 201 if method == "post" else 200)): {
             "description": "Done.",

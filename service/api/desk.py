@@ -15,6 +15,7 @@ from events.records import Claim
 from events.words import Flag, State
 from service.api.http.answer import Answer
 from service.api.http.served import ApiRequest, Served, listing, page_size, raw_page, served, wait_for_writes
+from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS, DUE, INQUIRIES, ON_ONE, PUBLICATIONS, TO_CORRECT, Membership
 from service.projections.documents import ClaimDocument, InquiryDocument, PublicationDocument, Standing
 from service.verification.in_force import Dossier
@@ -82,7 +83,12 @@ class Desk(Struct, frozen=True):
     to_correct: DeskPublications
 
 
-@get("/v1/desk", operation_id="readDesk", summary="Read the desk", opt={"answer": Desk, "whole": True})
+@get(
+    "/v1/desk",
+    operation_id="readDesk",
+    summary="Read the desk",
+    opt={"answer": Desk, "whole": True, "scope": Scope.READ},
+)
 async def read_desk(request: ApiRequest, story: FromQuery[str | None] = None) -> Answer:
     """Read what to look at, in one story or in all: what is single-sourced, what rests on one government, and so on."""
     here = served(request)
@@ -102,7 +108,7 @@ async def read_desk(request: ApiRequest, story: FromQuery[str | None] = None) ->
     "/v1/desk/on-one-government",
     operation_id="listClaimsOnOneGovernment",
     summary="List claims that rest on one government",
-    opt={"items": ClaimDocument},
+    opt={"items": ClaimDocument, "scope": Scope.READ},
 )
 async def list_claims_on_one_government(
     request: ApiRequest,
@@ -121,7 +127,12 @@ async def list_claims_on_one_government(
     return raw_page(request, "items", items, None if following is None else str(here.ledger.cursor(following)))
 
 
-@get("/v1/inquiries", operation_id="listInquiries", summary="List inquiries", opt={"items": InquiryDocument})
+@get(
+    "/v1/inquiries",
+    operation_id="listInquiries",
+    summary="List inquiries",
+    opt={"items": InquiryDocument, "scope": Scope.READ},
+)
 async def list_inquiries(
     request: ApiRequest,
     status: FromQuery[Literal["open", "answered", "expired", "voided"] | None] = None,

@@ -12,7 +12,7 @@ from events.words import LongText, Part
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.served import ApiRequest, Receipt, caller, claim_of, recorded, served
-from service.auth.keys import ADMIN
+from service.auth.scopes import Scope
 from service.projections.catalog import SOURCES
 from service.verification.refusals import NotOnRecord
 
@@ -27,7 +27,7 @@ class Erasure(Part, frozen=True):
     "/v1/sources/{source_id:str}/erasure",
     operation_id="eraseSource",
     summary="Erase a source",
-    opt={"body": Erasure, "answer": Receipt, "scope": ADMIN},
+    opt={"body": Erasure, "answer": Receipt, "scope": Scope.ADMIN},
 )
 async def erase_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     """Delete a source's key: who it is, how to reach it, and every note on what it said can never be read again.
@@ -42,7 +42,7 @@ async def erase_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     "/v1/persons/{person_id:str}/erasure",
     operation_id="erasePerson",
     summary="Erase a person",
-    opt={"body": Erasure, "answer": Receipt, "scope": ADMIN},
+    opt={"body": Erasure, "answer": Receipt, "scope": Scope.ADMIN},
 )
 async def erase_person(request: ApiRequest, person_id: FromPath[str]) -> Answer:
     """Delete the key of somebody at the desk: their name, and the notes on their judgements. It cannot be undone."""
@@ -56,7 +56,7 @@ async def erase_person(request: ApiRequest, person_id: FromPath[str]) -> Answer:
     "/v1/evidence/{evidence_id:str}/erasure",
     operation_id="eraseEvidence",
     summary="Erase the note on evidence",
-    opt={"body": Erasure, "answer": Receipt, "scope": ADMIN},
+    opt={"body": Erasure, "answer": Receipt, "scope": Scope.ADMIN},
 )
 async def erase_evidence(request: ApiRequest, evidence_id: FromPath[str]) -> Answer:
     """Delete the key of a piece of evidence: the note on it can never be read again. It cannot be undone.

@@ -13,6 +13,7 @@ from service.api.http.answer import Answer
 from service.api.http.moments import horizon
 from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, served, wait_for_writes
+from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS
 from service.projections.documents import Membership, Standing
 from service.projections.past import claim_at
@@ -63,7 +64,7 @@ class Explanation(Struct, frozen=True):
     "/v1/claims/{claim_id:str}/explanation",
     operation_id="explainClaim",
     summary="Explain where a claim stands",
-    opt={"answer": Explanation, "whole": True},
+    opt={"answer": Explanation, "whole": True, "scope": Scope.READ},
 )
 async def explain_claim(
     request: ApiRequest,

@@ -10,12 +10,18 @@ from litestar.types import ASGIApp
 from events.ledger import Ledger
 from service.api.http.problems import ApiError
 from service.api.http.served import READ_AFTER, ApiRequest, page_size, raw_page, served
+from service.auth.scopes import Scope
 
 NDJSON = "application/x-ndjson"
 _CHUNK = 1000
 
 
-@get("/v1/events", operation_id="readEvents", summary="Read the log", opt={"events": True, "ndjson": True})
+@get(
+    "/v1/events",
+    operation_id="readEvents",
+    summary="Read the log",
+    opt={"events": True, "ndjson": True, "scope": Scope.READ},
+)
 async def read_events(
     request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int | None] = None
 ) -> ASGIApp:

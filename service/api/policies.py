@@ -8,6 +8,7 @@ from events.words import LongText, Part, Policy, PolicyName
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.served import ApiRequest, Receipt, caller, recorded, served
+from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS
 from service.reassessor import Progress, progress
 from service.verification.policy import BUILT_IN, name_of
@@ -49,7 +50,12 @@ class Policies(msgspec.Struct, frozen=True):
     reassessment: Progress
 
 
-@get(_WHERE, operation_id="listPolicies", summary="List policies", opt={"answer": Policies, "whole": True})
+@get(
+    _WHERE,
+    operation_id="listPolicies",
+    summary="List policies",
+    opt={"answer": Policies, "whole": True, "scope": Scope.READ},
+)
 async def list_policies(request: ApiRequest) -> Answer:
     """Read the policies that were in force, the last of them being so now, and On Record's own."""
     edition = await served(request).recorder.reader.reference.renew()
@@ -65,7 +71,7 @@ async def list_policies(request: ApiRequest) -> Answer:
     _WHERE,
     operation_id="activatePolicy",
     summary="Put a policy in force",
-    opt={"body": Activation, "answer": Receipt},
+    opt={"body": Activation, "answer": Receipt, "scope": Scope.ADMIN},
 )
 async def activate_policy(request: ApiRequest) -> Answer:
     """Judge claims by another policy from now on. A worker reassesses every claim by it; `GET` says how far it is.

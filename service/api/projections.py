@@ -14,6 +14,7 @@ from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, caller, served
+from service.auth.scopes import Scope
 from service.projections import rebuild, skips, status
 from service.projections.catalog import PROJECTIONS, Projection
 from service.projections.status import ProjectionStatus
@@ -31,7 +32,12 @@ class Skip(Struct, frozen=True, forbid_unknown_fields=True):
     why: LongText
 
 
-@get(_WHERE, operation_id="listProjections", summary="List projections", opt={"items": ProjectionStatus, "whole": True})
+@get(
+    _WHERE,
+    operation_id="listProjections",
+    summary="List projections",
+    opt={"items": ProjectionStatus, "whole": True, "scope": Scope.READ},
+)
 async def list_projections(request: ApiRequest) -> Answer:
     """List the projections: how far each is behind the ledger, whether it is being rebuilt, whether it stopped."""
     here = served(request)
@@ -43,7 +49,7 @@ async def list_projections(request: ApiRequest) -> Answer:
     _REBUILD,
     operation_id="rebuildProjection",
     summary="Rebuild a projection",
-    opt={"answer": ProjectionStatus, "status": 202},
+    opt={"answer": ProjectionStatus, "status": 202, "scope": Scope.ADMIN},
 )
 async def rebuild_projection(request: ApiRequest, name: FromPath[str]) -> Answer:
     """Ask the workers to rebuild a projection beside the live one, which serves on until the new one takes over."""
@@ -56,7 +62,7 @@ async def rebuild_projection(request: ApiRequest, name: FromPath[str]) -> Answer
     _REBUILD,
     operation_id="cancelRebuild",
     summary="Call a rebuild off",
-    opt={"answer": ProjectionStatus, "status": 200},
+    opt={"answer": ProjectionStatus, "status": 200, "scope": Scope.ADMIN},
     status_code=200,
 )
 async def cancel_rebuild(request: ApiRequest, name: FromPath[str]) -> Answer:
@@ -70,7 +76,7 @@ async def cancel_rebuild(request: ApiRequest, name: FromPath[str]) -> Answer:
     f"{_WHERE}/{{name:str}}/skip",
     operation_id="skipEvent",
     summary="Let a stopped projection go on past an event",
-    opt={"body": Skip, "answer": ProjectionStatus, "status": 202, "whole": True},
+    opt={"body": Skip, "answer": ProjectionStatus, "status": 202, "whole": True, "scope": Scope.ADMIN},
 )
 async def skip_event(request: ApiRequest, name: FromPath[str]) -> Answer:
     """Record that a projection leaves out the event at which it stopped; soon a worker takes it on from there."""

@@ -21,6 +21,7 @@ from service.api.http.served import (
     served,
     wait_for_writes,
 )
+from service.auth.scopes import Scope
 from service.projections.catalog import PUBLICATIONS, TO_CORRECT
 from service.projections.documents import Affected, PublicationDocument
 from service.verification.refusals import NotOnRecord
@@ -32,7 +33,7 @@ _WHERE = "/v1/publications"
     _WHERE,
     operation_id="recordPublication",
     summary="Record a text of yours",
-    opt={"body": Publication, "answer": Receipt},
+    opt={"body": Publication, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def record_publication(request: ApiRequest) -> Answer:
     """Record what you published, and the claims it used; for each, the state in which it took it, or as it is now."""
@@ -42,7 +43,12 @@ async def record_publication(request: ApiRequest) -> Answer:
     return recorded(request, outcome, "publication_id", PUBLICATIONS, _WHERE)
 
 
-@get(_WHERE, operation_id="listPublications", summary="List your texts", opt={"items": PublicationDocument})
+@get(
+    _WHERE,
+    operation_id="listPublications",
+    summary="List your texts",
+    opt={"items": PublicationDocument, "scope": Scope.READ},
+)
 async def list_publications(
     request: ApiRequest,
     after: FromQuery[str | None] = None,
@@ -61,7 +67,7 @@ async def list_publications(
     f"{_WHERE}/{{publication_id:str}}",
     operation_id="getPublication",
     summary="Read a text's record",
-    opt={"answer": PublicationDocument},
+    opt={"answer": PublicationDocument, "scope": Scope.READ},
 )
 async def get_publication(request: ApiRequest, publication_id: FromPath[str]) -> Answer:
     """Read which claims a text used, how it was corrected, and which withdrawals concern it."""
@@ -83,7 +89,7 @@ class _Affected(msgspec.Struct):
     f"{_WHERE}/{{publication_id:str}}/correction",
     operation_id="correctPublication",
     summary="Record your correction",
-    opt={"body": PublicationCorrection, "answer": Receipt},
+    opt={"body": PublicationCorrection, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def correct_publication(request: ApiRequest, publication_id: FromPath[str]) -> Answer:
     """Record that you corrected a text of yours."""

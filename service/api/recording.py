@@ -11,6 +11,7 @@ from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided
 from service.api.http.served import ApiRequest, Receipt, on_claim
+from service.auth.scopes import Scope
 
 _CLAIM = "/v1/claims/{claim_id:str}"
 
@@ -19,7 +20,7 @@ _CLAIM = "/v1/claims/{claim_id:str}"
     f"{_CLAIM}/statements",
     operation_id="recordStatement",
     summary="Record a statement",
-    opt={"body": Statement, "answer": Receipt},
+    opt={"body": Statement, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record that a source took a stance on a claim."""
@@ -29,7 +30,10 @@ async def record_statement(request: ApiRequest, claim_id: FromPath[str]) -> Answ
 
 
 @post(
-    f"{_CLAIM}/evidence", operation_id="addEvidence", summary="Add evidence", opt={"body": Evidence, "answer": Receipt}
+    f"{_CLAIM}/evidence",
+    operation_id="addEvidence",
+    summary="Add evidence",
+    opt={"body": Evidence, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Add a thing that bears on a claim, unexamined."""
@@ -42,7 +46,7 @@ async def add_evidence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     f"{_CLAIM}/evidence/absence",
     operation_id="noteAbsence",
     summary="Note that no evidence was offered",
-    opt={"body": Absence, "answer": Receipt},
+    opt={"body": Absence, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Note that no evidence was offered for a claim: by whom, as noted where."""
@@ -55,7 +59,7 @@ async def note_absence(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     f"{_CLAIM}/inquiries",
     operation_id="sendInquiry",
     summary="Record an inquiry",
-    opt={"body": Inquiry, "answer": Receipt},
+    opt={"body": Inquiry, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def send_inquiry(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record that a source was asked to respond, and by when. If it does not, that is recorded as no response."""
@@ -68,7 +72,7 @@ async def send_inquiry(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     f"{_CLAIM}/assessments",
     operation_id="makeAssessment",
     summary="Assess a claim",
-    opt={"body": Assessment, "answer": Receipt},
+    opt={"body": Assessment, "answer": Receipt, "scope": Scope.ASSESS},
 )
 async def make_assessment(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Record the desk's own judgement of a claim, by a named person, with a rationale. The latest stands."""

@@ -28,6 +28,7 @@ from service.api.http.served import (
     served,
     wait_for_writes,
 )
+from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS, SOURCES
 from service.projections.documents import SourceDocument
 from service.verification.refusals import NotOnRecord
@@ -36,7 +37,12 @@ from service.verification.track_record import asserted
 _WHERE = "/v1/sources"
 
 
-@post(_WHERE, operation_id="registerSource", summary="Register a source", opt={"body": Source, "answer": Receipt})
+@post(
+    _WHERE,
+    operation_id="registerSource",
+    summary="Register a source",
+    opt={"body": Source, "answer": Receipt, "scope": Scope.RECORD},
+)
 async def register_source(request: ApiRequest) -> Answer:
     """Register who speaks or publishes, the parties it speaks for, and what it is affiliated to."""
     source, in_confidence = await confided(request, Source)
@@ -44,13 +50,18 @@ async def register_source(request: ApiRequest) -> Answer:
     return await _on_source(request, "registerSource", (source,), proposed, in_confidence, status=201)
 
 
-@get(_WHERE, operation_id="listSources", summary="List sources", opt={"items": SourceDocument})
+@get(_WHERE, operation_id="listSources", summary="List sources", opt={"items": SourceDocument, "scope": Scope.READ})
 async def list_sources(request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50) -> Answer:
     """List sources in the order in which they were registered."""
     return await listing(request, SOURCES, [], after, page_size(limit))
 
 
-@get(f"{_WHERE}/{{source_id:str}}", operation_id="getSource", summary="Read a source", opt={"answer": SourceDocument})
+@get(
+    f"{_WHERE}/{{source_id:str}}",
+    operation_id="getSource",
+    summary="Read a source",
+    opt={"answer": SourceDocument, "scope": Scope.READ},
+)
 async def get_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     """Read a source."""
     return await document(request, SOURCES, source_id)
@@ -74,7 +85,7 @@ class SourceRecord(Struct, frozen=True):
     f"{_WHERE}/{{source_id:str}}/record",
     operation_id="getSourceRecord",
     summary="Read a source's track record",
-    opt={"answer": SourceRecord, "whole": True},
+    opt={"answer": SourceRecord, "whole": True, "scope": Scope.READ},
 )
 async def get_source_record(
     request: ApiRequest, source_id: FromPath[str], after: FromQuery[str | None] = None, limit: FromQuery[int] = 200
@@ -120,7 +131,7 @@ _named = msgspec.json.Decoder(_Named).decode
     f"{_WHERE}/{{source_id:str}}",
     operation_id="updateSource",
     summary="Describe a source anew",
-    opt={"body": SourceChanges, "answer": Receipt},
+    opt={"body": SourceChanges, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def update_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     """Change a source: members that are left out stay, those that are null are cleared.
@@ -136,7 +147,7 @@ async def update_source(request: ApiRequest, source_id: FromPath[str]) -> Answer
     f"{_WHERE}/{{source_id:str}}/grades",
     operation_id="gradeSource",
     summary="Grade a source",
-    opt={"body": Grade, "answer": Receipt},
+    opt={"body": Grade, "answer": Receipt, "scope": Scope.ASSESS},
 )
 async def grade_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     """Record how reliable the desk finds a source, by the Admiralty system's letter, in general or for one topic."""

@@ -13,6 +13,7 @@ from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.moments import horizon
 from service.api.http.served import ApiRequest, Receipt, caller, document, listing, page_size, recorded, served
+from service.auth.scopes import Scope
 from service.projections.catalog import STORIES
 from service.projections.documents import StoryDocument
 from service.projections.past import story_at
@@ -21,7 +22,12 @@ from service.verification.refusals import NotOnRecord
 _WHERE = "/v1/stories"
 
 
-@post(_WHERE, operation_id="openStory", summary="Open a story", opt={"body": Story, "answer": Receipt})
+@post(
+    _WHERE,
+    operation_id="openStory",
+    summary="Open a story",
+    opt={"body": Story, "answer": Receipt, "scope": Scope.RECORD},
+)
 async def open_story(request: ApiRequest) -> Answer:
     """Open a story: the matter being covered, with its parties and who sides with whom."""
     story = await body(request, Story)
@@ -29,13 +35,18 @@ async def open_story(request: ApiRequest) -> Answer:
     return await _on_story(request, "openStory", (story,), proposed, status=201)
 
 
-@get(_WHERE, operation_id="listStories", summary="List stories", opt={"items": StoryDocument})
+@get(_WHERE, operation_id="listStories", summary="List stories", opt={"items": StoryDocument, "scope": Scope.READ})
 async def list_stories(request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50) -> Answer:
     """List stories in the order in which they were opened."""
     return await listing(request, STORIES, [], after, page_size(limit))
 
 
-@get(f"{_WHERE}/{{story_id:str}}", operation_id="getStory", summary="Read a story", opt={"answer": StoryDocument})
+@get(
+    f"{_WHERE}/{{story_id:str}}",
+    operation_id="getStory",
+    summary="Read a story",
+    opt={"answer": StoryDocument, "scope": Scope.READ},
+)
 async def get_story(
     request: ApiRequest,
     story_id: FromPath[str],
@@ -60,7 +71,7 @@ async def get_story(
     f"{_WHERE}/{{story_id:str}}",
     operation_id="updateStory",
     summary="Describe a story anew",
-    opt={"body": StoryChanges, "answer": Receipt},
+    opt={"body": StoryChanges, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def update_story(request: ApiRequest, story_id: FromPath[str]) -> Answer:
     """Change a story: members that are left out stay, those that are null are cleared.
@@ -76,7 +87,7 @@ async def update_story(request: ApiRequest, story_id: FromPath[str]) -> Answer:
     f"{_WHERE}/{{story_id:str}}/closing",
     operation_id="closeStory",
     summary="Close a story",
-    opt={"body": Closing, "answer": Receipt},
+    opt={"body": Closing, "answer": Receipt, "scope": Scope.RECORD},
 )
 async def close_story(request: ApiRequest, story_id: FromPath[str]) -> Answer:
     """Record that a story is no longer covered: no claim is added to it, what is on record can still be amended."""

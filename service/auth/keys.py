@@ -14,19 +14,11 @@ from msgspec import Struct
 from events import keys
 from events.identifiers import new_id
 from events.store import Store, answering
+from service.auth.scopes import EVERY, ORDINARY, Scope
 
 _PREFIX = "onrecord_"
 _CACHED_SECONDS = 2.0
 _MOST_CACHED = 10_000
-
-
-READ_CONFIDENTIAL = "read:confidential"
-"""Opens what was said in confidence."""
-ADMIN = "admin"
-"""Does what cannot be undone: erases subjects."""
-ORDINARY = frozenset({"read", "record", "assess"})
-"""The scopes of a key that was given none."""
-EVERY = ORDINARY | {READ_CONFIDENTIAL, "audit", "webhooks", ADMIN}
 
 
 class Key(Struct, frozen=True):
@@ -34,7 +26,7 @@ class Key(Struct, frozen=True):
 
     id: str
     ledger: str
-    scopes: AbstractSet[str] = ORDINARY
+    scopes: AbstractSet[Scope] = ORDINARY
 
 
 class Keys:
@@ -66,7 +58,11 @@ class Keys:
         sha256, ledger, scopes = found
         if sha256 is None or ledger is None or not hmac.compare_digest(sha256, _sha256(secret)):
             return None
-        return Key(f"key_{key_id}", ledger.decode(), ORDINARY if scopes is None else frozenset(scopes.decode().split()))
+        return Key(
+            f"key_{key_id}",
+            ledger.decode(),
+            ORDINARY if scopes is None else frozenset(map(Scope, scopes.decode().split())),
+        )
 
 
 async def ensure_bootstrap_key(store: Store, ledger: str, path: Path, *, replace: bool) -> bool:
@@ -91,14 +87,14 @@ async def ensure_bootstrap_key(store: Store, ledger: str, path: Path, *, replace
     return True
 
 
-async def new_key(store: Store, ledger: str, *, scopes: AbstractSet[str] = ORDINARY) -> str:
+async def new_key(store: Store, ledger: str, *, scopes: AbstractSet[Scope] = ORDINARY) -> str:
     """Make a key that opens a ledger, and return it; nobody can learn it again."""
     token = f"{_PREFIX}{new_id('key').removeprefix('key_')}.{secrets.token_urlsafe(32)}"
     await _store_key(store, token, ledger, scopes)
     return token
 
 
-async def _store_key(store: Store, token: str, ledger: str, scopes: AbstractSet[str]) -> None:
+async def _store_key(store: Store, token: str, ledger: str, scopes: AbstractSet[Scope]) -> None:
     key_id, _, secret = token.removeprefix(_PREFIX).partition(".")
     held = {"sha256": _sha256(secret), "ledger": ledger, "scopes": " ".join(sorted(scopes))}
     await store.hset(keys.api_key(key_id), mapping=held)

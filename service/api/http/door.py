@@ -1,10 +1,18 @@
-"""The door: every route wants a key, unless it says that it is public."""
+"""The door: every route wants a key with its scope, unless it says that it is public."""
 
+from collections.abc import Iterator
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from service.api.http.problems import ApiError
-from service.api.http.served import Running, Visit
+from service.api.http.served import Running, Visit, demand
+
+
+class Undeclared(Exception):
+    """A route that says neither which scope it wants nor that it is public."""
 
 
 class Door(ASGIMiddleware):
@@ -18,18 +26,46 @@ class Door(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let a request in with its key, or raise ``unauthorized`` (401) or ``forbidden`` (403)."""
-        if not scope["route_handler"].opt.get("public"):
-            given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-            scheme, _, token = given.decode("latin-1").partition(" ")
-            if scheme.lower() != "bearer" or not token:
-                raise ApiError("unauthorized", "the request carries no API key")
-            key = await self._running.keys.recognise(token.strip())
-            if key is None:
-                raise ApiError("unauthorized", "the API key is not known here")
-            if key.ledger != self._running.served.ledger.name:
-                raise ApiError("forbidden", "the key is of another ledger")
-            wanted = scope["route_handler"].opt.get("scope")
-            if wanted and wanted not in key.scopes:
-                raise ApiError("forbidden", f"the key does not have the scope {wanted}")
-            scope["auth"] = Visit(key, self._running.served, self._running.vault)
+        handler = scope["route_handler"]
+        opt = handler.opt
+        if not (opt.get("public") or (scope["type"] == "http" and scope["method"] == "OPTIONS")):
+            if "scope" not in opt:  # one of Litestar's own
+                raise ApiError("not-found", "there is no such thing")
+            visit = await self._visit(scope)
+            demand(visit, opt["scope"])
+            scope["auth"] = visit
         await next_app(scope, receive, send)
+
+    async def _visit(self, scope: Scope) -> Visit:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, token = given.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise _unauthorized("the request carries no API key")
+        key = await self._running.keys.recognise(token.strip())
+        if key is None:
+            raise _unauthorized("the API key is not known here", error="invalid_token")
+        if key.ledger != self._running.served.ledger.name:
+            raise ApiError("forbidden", "the key is of another ledger")
+        return Visit(key, self._running.served, self._running.vault)
+
+
+def check_declared(app: Litestar) -> None:
+    """Raise ``Undeclared`` if a route of ours wants no scope and does not say that it is public."""
+    for path, handler in _handlers(app):
+        if bool(handler.opt.get("public")) == ("scope" in handler.opt):
+            methods = "/".join(sorted(handler.http_methods))
+            raise Undeclared(f"{methods} {path}: say in `opt` which scope it wants, or that it is public, one of them")
+
+
+def _handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
+    """Yield the handlers that are not Litestar's own: those it answers OPTIONS by, and those of its documentation."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if not handler.fn.__module__.startswith("litestar."):
+                yield route.path, handler
+
+
+def _unauthorized(detail: str, *, error: str = "") -> ApiError:
+    """Return a refusal that says how to come in (RFC 6750, section 3)."""
+    challenge = 'Bearer realm="On Record"' + (f', error="{error}"' if error else "")
+    return ApiError("unauthorized", detail, headers={"WWW-Authenticate": challenge})

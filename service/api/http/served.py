@@ -19,7 +19,8 @@ from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.confidential import confidentially, has_sealed, shown
 from service.api.http.problems import ApiError
-from service.auth.keys import READ_CONFIDENTIAL, Key, Keys
+from service.auth.keys import Key, Keys
+from service.auth.scopes import Scope
 from service.auth.vault import Vault
 from service.projections.catalog import CHANGED, CLAIMS, PARTS, Membership, Projection
 from service.projections.documents import PartDocument
@@ -53,7 +54,14 @@ class Visit(Struct, frozen=True):
     @property
     def opens(self) -> Vault | None:
         """What opens confidential values for this caller, if the key has the scope for it."""
-        return self.vault if READ_CONFIDENTIAL in self.key.scopes else None
+        return self.vault if Scope.READ_CONFIDENTIAL in self.key.scopes else None
+
+
+def demand(visit: Visit, scope: Scope) -> None:
+    """Raise ``forbidden`` unless a caller's key has a scope (RFC 6750, section 3.1)."""
+    if scope not in visit.key.scopes:
+        challenge = f'Bearer realm="On Record", error="insufficient_scope", scope="{scope}"'
+        raise ApiError("forbidden", f"the key does not have the scope {scope}", headers={"WWW-Authenticate": challenge})
 
 
 class Running:
