@@ -333,7 +333,7 @@ async def test_without_a_key_of_this_ledger_nothing_opens(desk: Desk, store: Sto
             with subtests.test(f"{what}: {method} {path}"):
                 headers = {"Authorization": given}
                 answer = await desk.refuses(method, path, status, slug, json=desk.said(), headers=headers)
-                assert ("Bearer" if status == 401 else None) == answer.headers.get("www-authenticate")
+                assert ("Bearer" if status == 401 else "") == answer.headers.get("www-authenticate", "")[:6]
 
 
 async def test_what_is_no_cursor_of_this_epoch_is_refused(desk: Desk, subtests: pytest.Subtests) -> None:

@@ -28,7 +28,7 @@ class Door(ASGIMiddleware):
         """Let a request in with its key, or raise ``unauthorized`` (401) or ``forbidden`` (403)."""
         handler = scope["route_handler"]
         opt = handler.opt
-        if not (opt.get("public") or (scope["type"] == "http" and scope["method"] == "OPTIONS")):
+        if not (opt.get("public") or scope.get("method") == "OPTIONS"):
             if "scope" not in opt:  # one of Litestar's own
                 raise ApiError("not-found", "there is no such thing")
             visit = await self._visit(scope)
