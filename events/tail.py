@@ -17,6 +17,8 @@ LONGEST_BATCH = 1000
 """Entries that a follower is given at once."""
 LONGEST_QUEUE = 10_000
 """Entries that may wait for one follower; with more it is dropped."""
+LARGEST_QUEUE = 32 << 20
+"""Bytes of entries that may wait for one follower, likewise."""
 
 _BLOCK_MILLISECONDS = 1000
 _BETWEEN_READS = 0.01
@@ -46,7 +48,8 @@ class Tail:
         """Yield the entries after a position as they are committed, in batches, for as long as it is asked.
 
         An empty batch after a quiet second lets the caller look up. Raises ``FollowerTooSlow`` when more than
-        ``LONGEST_QUEUE`` entries would wait, and ``StoreUnavailable``; either way, follow again from the last position.
+        ``LONGEST_QUEUE`` entries or ``LARGEST_QUEUE`` bytes would wait, and ``StoreUnavailable``; either way, follow
+        again from the last position.
         """
         follower = _Follower(after)
         if self._reader is None or self._reader.has_ended:
@@ -81,6 +84,7 @@ class _Follower:
         self.is_too_slow = False
         self.called = asyncio.Event()
         self._queue: deque[Entry] = deque()
+        self._size = 0
 
     @property
     def has_waiting(self) -> bool:
@@ -88,16 +92,19 @@ class _Follower:
 
     def give(self, entries: list[Entry]) -> None:
         """Let entries wait for it, or drop it if they are too many. None at all lets it look up."""
-        if self._queue and len(self._queue) + len(entries) > LONGEST_QUEUE:
+        size = self._size + sum([len(entry.raw) for entry in entries])
+        if self._queue and (len(self._queue) + len(entries) > LONGEST_QUEUE or size > LARGEST_QUEUE):
             self.is_too_slow, self.is_live = True, False
             self._queue.clear()
         else:
             self._queue.extend(entries)
+            self._size = size
         self.called.set()
 
     def take(self) -> list[Entry]:
         """Return what waits; what it had before it joined is not given again."""
         taken = [self._queue.popleft() for _ in range(min(LONGEST_BATCH, len(self._queue)))]
+        self._size -= sum([len(entry.raw) for entry in taken])
         fresh = [entry for entry in taken if entry.position > self.position]
         if fresh:
             self.position = fresh[-1].position

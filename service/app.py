@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> Litestar:
     At start it raises ``StoreUnusable`` or ``StoreUnavailable`` when it should not run on that store, or not with
     that secret key; at the end it waits for the appends under way.
     """
-    running = Running()
+    running = Running(settings.streams, settings.streams_per_key)
 
     @asynccontextmanager
     async def on_store(_: Litestar) -> AsyncIterator[None]:

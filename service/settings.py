@@ -44,6 +44,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many replicas of the store must have an event on disk too before it is acknowledged."""
     log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)$(?!\n)")] = "info"
     """The least level that is logged."""
+    streams: Annotated[int, Meta(ge=0, le=100_000)] = 2000
+    """How many streams of events an API process has open at once."""
+    streams_per_key: Annotated[int, Meta(ge=0, le=100_000)] = 100
+    """How many of them one key may have."""
     secret_key: str = ""
     """The key under which confidential values are kept: 32 bytes in hexadecimal or base64. Empty: `secret.key` in the
     home, which the first start makes. Every API process of a ledger needs the same."""

@@ -1,8 +1,9 @@
 """The OpenAPI description: Litestar's for the routes, msgspec's for the shapes, joined here.
 
 A route says in its ``opt`` what it takes and gives: ``body`` and ``answer`` are Structs, ``items`` a Struct that it
-lists (``whole`` if that is no index of documents), ``events`` a page of the log, ``text`` plain text, ``status``
-another status than 200 and 201, ``scope`` which scope its key must have or ``public`` that it wants no key.
+lists (``whole`` if that is no index of documents), ``events`` a page of the log, ``streams`` the types in which it
+streams that, ``text`` plain text, ``status`` another status than 200 and 201, ``scope`` which scope its key must have
+or ``public`` that it wants no key.
 """
 
 from collections.abc import Iterable, Mapping
@@ -45,6 +46,13 @@ _AFTER = {
     "required": False,
     "schema": {"type": "string"},
     "description": "The token of a write that this read must see.",
+}
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The last `id` of a live stream, which goes on after it; it counts for more than `after`.",
 }
 _CONFIDENTIAL = {
     "description": "Said in confidence: the ledger holds it encrypted, under the key of the subject. Answers have it"
@@ -108,6 +116,8 @@ def _describe(operation: Schema, method: str, handler: HTTPRouteHandler, refs: d
         parameters += [_IDEMPOTENCY] + [_IF_MATCH] * (is_document and any("{" in path for path in handler.paths))
     if reads_document:
         parameters += [_IF_NONE_MATCH] * ("answer" in opt) + [_AFTER]
+    if opt.get("streams"):
+        parameters += [_LAST_EVENT_ID]
     if parameters:
         operation["parameters"] = parameters
     if not opt.get("public"):
@@ -130,8 +140,8 @@ def _content(opt: Mapping[str, Any], refs: dict[type, Schema]) -> Schema:
     if "items" in opt:
         return _json(_page("items", refs[opt["items"]]))
     if "events" in opt:
-        lines = {"application/x-ndjson": {"schema": {"type": "string"}}} if "ndjson" in opt else {}
-        return _json(_page("events", _EVENT)) | lines
+        streams = {media_type: {"schema": {"type": "string"}} for media_type in opt.get("streams", ())}
+        return _json(_page("events", _EVENT)) | streams
     return _json(refs[opt["answer"]])
 
 

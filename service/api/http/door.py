@@ -9,6 +9,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from service.api.http.problems import ApiError
 from service.api.http.served import Running, Visit, demand
+from service.auth import scopes
 
 
 class Undeclared(Exception):
@@ -31,12 +32,10 @@ class Door(ASGIMiddleware):
         if not (opt.get("public") or scope.get("method") == "OPTIONS"):
             if "scope" not in opt:  # one of Litestar's own
                 raise ApiError("not-found", "there is no such thing")
-            visit = await self._visit(scope)
-            demand(visit, opt["scope"])
-            scope["auth"] = visit
+            scope["auth"] = await self._visit(scope, opt["scope"])
         await next_app(scope, receive, send)
 
-    async def _visit(self, scope: Scope) -> Visit:
+    async def _visit(self, scope: Scope, wanted: scopes.Scope) -> Visit:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         scheme, _, token = given.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -46,7 +45,10 @@ class Door(ASGIMiddleware):
             raise _unauthorized("the API key is not known here", error="invalid_token")
         if key.ledger != self._running.served.ledger.name:
             raise ApiError("forbidden", "the key is of another ledger")
-        return Visit(key, self._running.served, self._running.vault)
+        running = self._running
+        visit = Visit(key, running.served, running.vault, running.streams, lambda: self._visit(scope, wanted))
+        demand(visit, wanted)
+        return visit
 
 
 def check_declared(app: Litestar) -> None:

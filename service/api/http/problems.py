@@ -75,6 +75,9 @@ KINDS = {
         ),
         Kind("rule-broken", 422, "A rule of the record forbids it", "The detail names the rule."),
         Kind("idempotency-conflict", 422, "The Idempotency-Key was used for another request", "Use a new key."),
+        Kind(
+            "too-many-streams", 429, "The key has too many streams open", "Close one, or follow more with one of them."
+        ),
         Kind("internal-error", 500, "Something broke on our side", "Try again; if it stays, report the time."),
         Kind("store-unavailable", 503, "The store is not available", "Try again; nothing was recorded."),
         Kind("outcome-unknown", 503, "The outcome is not known", "Send it again with the same Idempotency-Key."),
@@ -85,6 +88,9 @@ KINDS = {
             "Give the store more memory or disk; nothing was recorded.",
         ),
         Kind("clock-skew", 503, "The store's clock is wrong", "Mend the clock; nothing was recorded."),
+        Kind("streams-full", 503, "Too many streams are open", "Try again in a moment; another process may have room."),
+        Kind("too-slow", 503, "The stream was taken too slowly", "Resume from the last id, and read faster."),
+        Kind("shutting-down", 503, "The service is about to stop", "Try again, or resume from the last id."),
         Kind("not-there-yet", 503, "The reading side has not caught up", "Try again in a moment."),
     )
 }
@@ -100,6 +106,7 @@ _KIND_OF: dict[type[Exception], str] = {
     errors.EventTooLarge: "too-large",
     errors.ClockSkew: "clock-skew",
     errors.StoreFull: "store-full",
+    errors.FollowerTooSlow: "too-slow",
     errors.StoreUnavailable: "store-unavailable",
     errors.OutcomeUnknown: "outcome-unknown",
     errors.BadCursor: "bad-cursor",
@@ -138,6 +145,12 @@ def answer(request: Request, error: Exception) -> Response[bytes]:  # type: igno
         media_type=MEDIA_TYPE,
         headers=headers | {"Cache-Control": "no-store"},
     )
+
+
+def problem(error: Exception, path: str) -> Problem:
+    """Return the problem that an error is, where no answer can be made of it any more."""
+    slug, detail, found, _ = _read(error)
+    return Problem(f"/problems/{slug}", KINDS[slug].title, KINDS[slug].status, detail, path, found)
 
 
 def _read(error: Exception) -> tuple[str, str, tuple[ErrorDetail, ...], dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
@@ -19,6 +19,7 @@ from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.confidential import confidentially, has_sealed, shown
 from service.api.http.problems import ApiError
+from service.api.http.streaming import Streams
 from service.auth.keys import Key, Keys
 from service.auth.scopes import Scope
 from service.auth.vault import Vault
@@ -50,6 +51,9 @@ class Visit(Struct, frozen=True):
     key: Key
     served: Served
     vault: Vault
+    streams: Streams
+    look_again: Callable[[], Awaitable[object]]
+    """Raises ``unauthorized`` or ``forbidden`` once the key no longer opens what was asked for."""
 
     @property
     def opens(self) -> Vault | None:
@@ -65,7 +69,7 @@ def demand(visit: Visit, scope: Scope) -> None:
 
 
 class Running:
-    """What the application has while it runs: the ledger it serves, its vault, and the keys it knows.
+    """What the application has while it runs: the ledger it serves, its vault, the keys it knows, and its streams.
 
     ``ending`` is set once the process is asked to end, before its server is: from then on it is not ready, and
     whatever sends without end ends.
@@ -75,8 +79,9 @@ class Running:
     keys: Keys
     vault: Vault
 
-    def __init__(self) -> None:
+    def __init__(self, most_streams: int, most_of_a_key: int) -> None:
         self.ending = asyncio.Event()
+        self.streams = Streams(most_streams, most_of_a_key, self.ending)
 
 
 ApiRequest: TypeAlias = Request[Any, Visit, Any]
@@ -256,13 +261,19 @@ async def listing(  # noqa: PLR0913 - what every list has
     return await documents_page(request, page.items, next_after)
 
 
-def raw_page(
-    request: ApiRequest, member: str, items: Sequence[bytes], next_after: str | None, *, opened: bool = False
+def raw_page(  # noqa: PLR0913 - what a page is
+    request: ApiRequest,
+    member: str,
+    items: Sequence[bytes],
+    next_after: str | None,
+    *,
+    opened: bool = False,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Answer with stored bytes in one member, and ``next_after`` beside them, also as a Link (RFC 8288)."""
     following = b"null" if next_after is None else f'"{next_after}"'.encode()
     content = b'{"%s":[%s],"next_after":%s}' % (member.encode(), b",".join(items), following)
-    headers = {"Cache-Control": _CACHE_CONTROL[opened]}
+    headers = {"Cache-Control": _CACHE_CONTROL[opened]} | dict(headers or {})
     if next_after is not None:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         query = urlencode([*kept, ("after", next_after)])
