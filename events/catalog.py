@@ -5,10 +5,11 @@ An event's data says what happened and nothing that could be worked out from it.
 """
 
 from collections.abc import Callable
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
+from events.endpoints import KeptId, Webhook, WebhookChanges
 from events.identifiers import (
     AssessmentId,
     ClaimId,
@@ -18,6 +19,7 @@ from events.identifiers import (
     SourceId,
     StatementId,
     StoryId,
+    WebhookId,
 )
 from events.records import (
     Absence,
@@ -322,6 +324,83 @@ class SubjectErased(Event, frozen=True):
 
     subject_id: str
     reason: LongText | None = None
+
+
+@recorded("webhook.registered")
+class WebhookRegistered(Event, frozen=True):
+    """An endpoint is told what happens, once it has answered a ping or, if ``verified``, at once.
+
+    ``kept`` names what the vault holds of it: its URL, headers and secrets.
+    """
+
+    webhook_id: WebhookId
+    webhook: Webhook
+    kept: KeptId
+    verified: bool = False
+
+
+@recorded("webhook.updated")
+class WebhookUpdated(Event, frozen=True):
+    """A webhook is described anew. ``kept`` is there if its URL or headers changed; a new URL has to be verified."""
+
+    webhook_id: WebhookId
+    changes: WebhookChanges
+    kept: KeptId | None = None
+    verified: bool = True
+
+
+@recorded("webhook.verified")
+class WebhookVerified(Event, frozen=True):
+    """The endpoint answered a signed ping."""
+
+    webhook_id: WebhookId
+
+
+@recorded("webhook.secret_rotated")
+class WebhookSecretRotated(Event, frozen=True):
+    """A webhook has a new secret; the ones before it are valid until then."""
+
+    webhook_id: WebhookId
+    kept: KeptId
+    until: str
+
+
+@recorded("webhook.enabled")
+class WebhookEnabled(Event, frozen=True):
+    """A webhook that was disabled is told again, from now on."""
+
+    webhook_id: WebhookId
+
+
+@recorded("webhook.disabled")
+class WebhookDisabled(Event, frozen=True):
+    """A webhook is told nothing any more: by request, because it said it is gone (410), or failed for too long."""
+
+    webhook_id: WebhookId
+    why: Literal["by_request", "gone", "failing"]
+    reason: LongText | None = None
+
+
+@recorded("webhook.circuit_opened")
+class WebhookCircuitOpened(Event, frozen=True):
+    """An endpoint fails so often that it is only tried now and then."""
+
+    webhook_id: WebhookId
+    failures: int
+
+
+@recorded("webhook.circuit_closed")
+class WebhookCircuitClosed(Event, frozen=True):
+    """An endpoint answers again."""
+
+    webhook_id: WebhookId
+
+
+@recorded("webhook.deleted")
+class WebhookDeleted(Event, frozen=True):
+    """A webhook is no more."""
+
+    webhook_id: WebhookId
 
 
 @recorded("claim.state_changed", version=2)

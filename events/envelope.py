@@ -154,6 +154,9 @@ _SUBJECTS: dict[type[catalog.Event], Callable[[Any], str]] = {
     catalog.PublicationCorrected: attrgetter("publication_id"),
     catalog.PolicyActivated: attrgetter("policy.name"),
     catalog.SubjectErased: attrgetter("subject_id"),
+    **dict.fromkeys(
+        (each for each in catalog.CATALOG.values() if each.TYPE.startswith("webhook.")), attrgetter("webhook_id")
+    ),
     catalog.ProjectionEventSkipped: lambda event: f"projection:{event.projection}",
 }
 """What events change, by their type; every other event is about a claim."""

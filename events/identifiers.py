@@ -8,7 +8,17 @@ import uuid_utils
 from msgspec import Meta
 
 Kind = Literal[
-    "story", "claim", "source", "statement", "evidence", "inquiry", "assessment", "publication", "key", "person"
+    "story",
+    "claim",
+    "source",
+    "statement",
+    "evidence",
+    "inquiry",
+    "assessment",
+    "publication",
+    "webhook",
+    "key",
+    "person",
 ]
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -27,6 +37,7 @@ InquiryId = Annotated[str, Meta(pattern=rf"^inquiry_{_BASE32}$(?!\n)", descripti
 PublicationId = Annotated[
     str, Meta(pattern=rf"^publication_{_BASE32}$(?!\n)", description="A publication's identifier.")
 ]
+WebhookId = Annotated[str, Meta(pattern=rf"^webhook_{_BASE32}$(?!\n)", description="A webhook's identifier.")]
 PersonId = Annotated[
     str, Meta(pattern=rf"^person_{_BASE32}$(?!\n)", description="An opaque identifier of a person; names stay outside.")
 ]

@@ -20,6 +20,7 @@ key                                    type        holds
 ``onrecord:bootstrap``                 string      the id of the bootstrap key
 ``onrecord:vault:L``                   string      what tells the secret key of ledger L from another one
 ``onrecord:vault:L:SUBJECT``           string      the wrapped key of a subject, or the mark that it was erased
+``onrecord:vault:L:kept_ID``           string      what is of no event, encrypted: URL, headers, secrets of a webhook
 =====================================  ==========  ==========================================================
 """
 

@@ -24,6 +24,7 @@ from service.api import (
     recording,
     sources,
     stories,
+    webhooks,
 )
 from service.api.description import described
 from service.api.http import problems
@@ -37,6 +38,7 @@ from service.settings import Settings
 from service.verification.commands import Recorder
 from service.verification.policy import STRICT_TWO_SOURCE
 from service.verification.snapshots import Snapshots
+from service.webhooks.egress import Egress
 
 VERSION = "0.1.0"
 
@@ -52,6 +54,11 @@ async def open_served(store: events.store.Store, ledger_name: str) -> Served:
 async def open_vault(store: events.store.Store, settings: Settings) -> Vault:
     """Open the vault of the ledger that the settings name, and make its secret key if it is the first to do so."""
     return await vault.opened(store, settings.ledger, settings.secret_key, settings.secret_key_path)
+
+
+def egress_of(settings: Settings) -> Egress:
+    """Return the one way out to endpoints that others choose."""
+    return Egress(allowed=settings.webhook_networks, proxy=settings.webhook_proxy)
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -70,7 +77,9 @@ def create_app(settings: Settings) -> Litestar:
             running.served = await open_served(store, settings.ledger)
             running.keys = Keys(store)
             running.vault = await open_vault(store, settings)
+            running.egress = egress_of(settings)
             yield
+            await running.egress.aclose()
             await running.served.recorder.drain()
             await running.served.ledger.drain()
         finally:
@@ -90,6 +99,7 @@ def create_app(settings: Settings) -> Litestar:
             *desk.ROUTES,
             *feed.ROUTES,
             *projections.ROUTES,
+            *webhooks.ROUTES,
             *operate.ROUTES,
         ],
         middleware=[Door(running)],

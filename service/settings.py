@@ -1,5 +1,6 @@
 """Settings: read from the environment, in this one place."""
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,10 +52,26 @@ class Settings(Struct, frozen=True, kw_only=True):
     secret_key: str = ""
     """The key under which confidential values are kept: 32 bytes in hexadecimal or base64. Empty: `secret.key` in the
     home, which the first start makes. Every API process of a ledger needs the same."""
+    webhook_allow: str = ""
+    """Networks that webhooks are sent to though they are not public, also by plain http, as in `127.0.0.0/8,::1/128`.
+    For development."""
+    webhook_proxy: Annotated[str, Meta(pattern=r"^$|^https?://[^\s/]+/?$(?!\n)")] = ""
+    """The HTTP proxy that webhooks go through, as in `http://proxy:3128`; empty: none."""
     url: str = ""
     """Where `onrecord claims` and `onrecord events` find the API; empty: the host and port above."""
     key: str = ""
     """The API key that those commands use; empty: the bootstrap key in the home."""
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.webhook_networks
+        except ValueError as error:
+            raise BadSettings(f"{_PREFIX}WEBHOOK_ALLOW={self.webhook_allow!r}: {error}") from error
+
+    @property
+    def webhook_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks that webhooks are sent to though they are not public."""
+        return tuple(ipaddress.ip_network(each.strip()) for each in self.webhook_allow.split(",") if each.strip())
 
     @property
     def home_path(self) -> Path:

@@ -1,6 +1,6 @@
 """The secret key: 32 bytes, kept outside the store, under which the vault keeps its keys.
 
-Two keys are derived from it (HKDF, RFC 5869), one for each use, and a check value that tells a wrong one.
+Keys are derived from it (HKDF, RFC 5869), one for each use, and a check value that tells a wrong one.
 """
 
 import base64
@@ -31,6 +31,8 @@ class SecretKey(Struct, frozen=True):
     """Wraps the keys of subjects (AES-256)."""
     hashing: bytes
     """Keys the hash of commands that say something in confidence (HMAC-SHA256)."""
+    signing: bytes
+    """The seed of the key that webhooks are signed with (Ed25519); that of every ledger."""
     check: bytes
     """Tells this key from another one, and nothing else about it."""
 
@@ -41,10 +43,10 @@ class SecretKey(Struct, frozen=True):
 def derived(key: bytes, ledger: str) -> SecretKey:
     """Return what 32 bytes come to for a ledger."""
 
-    def for_use(use: str) -> bytes:
-        return HKDF(SHA256(), _BYTES, salt=None, info=f"onrecord\0{ledger}\0{use}".encode()).derive(key)
+    def for_use(use: str, of: str = ledger) -> bytes:
+        return HKDF(SHA256(), _BYTES, salt=None, info=f"onrecord\0{of}\0{use}".encode()).derive(key)
 
-    return SecretKey(for_use("wrapping"), for_use("hashing"), for_use("check"))
+    return SecretKey(for_use("wrapping"), for_use("hashing"), for_use("signing", "*"), for_use("check"))
 
 
 def given(text: str, path: Path) -> bytes | None:

@@ -9,6 +9,7 @@ what the vault says now.
 import asyncio
 import base64
 import binascii
+import contextlib
 import hmac
 import secrets
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 import msgspec
 import structlog
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis.exceptions import ResponseError
 
@@ -97,6 +99,37 @@ class Vault:
         for why in await rewrite_logs(self._store):
             _LOG.warning("a log of the store still has what was erased from it, until it is next written anew", why=why)
 
+    async def keep(self, kept_id: str, content: bytes) -> None:
+        """Keep something that is of no event, encrypted under the secret key, on disk when this returns."""
+        nonce = secrets.token_bytes(_NONCE)
+        await self._put(_shelf(kept_id), nonce + self._wrapping().encrypt(nonce, content, self._bound_to(kept_id)))
+
+    async def kept(self, kept_ids: Collection[str]) -> dict[str, bytes]:
+        """Return what was kept under these names; what is not there, or was changed, is left out."""
+        with answering():
+            pipeline = self._store.pipeline(transaction=False)
+            for kept_id in kept_ids:
+                pipeline.get(keys.vault(self._ledger, _shelf(kept_id)))
+            held = await pipeline.execute() if kept_ids else []
+        found: dict[str, bytes] = {}
+        for kept_id, value in zip(kept_ids, held, strict=True):
+            with contextlib.suppress(InvalidTag):
+                if value is not None:
+                    clear = self._wrapping().decrypt(value[:_NONCE], value[_NONCE:], self._bound_to(kept_id))
+                    found[kept_id] = clear
+        return found
+
+    async def discard(self, kept_ids: Collection[str]) -> None:
+        """Keep something no longer."""
+        with answering():
+            for kept_id in kept_ids:
+                await self._store.delete(keys.vault(self._ledger, _shelf(kept_id)))
+
+    @property
+    def signing(self) -> Ed25519PrivateKey:
+        """The key that webhooks are signed with, the same for every ledger under one secret key."""
+        return Ed25519PrivateKey.from_private_bytes(self._secret.signing)
+
     def command_hash(self, content: bytes) -> str:
         """Return a hash by which a command is recognised, and from which nobody can guess what it says."""
         return hmac.digest(self._secret.hashing, content, "sha256").hex()
@@ -174,6 +207,10 @@ class Vault:
     def _bound_to(self, subject: str) -> bytes:
         """Return the associated data of whatever is encrypted for a subject: it opens nowhere else."""
         return f"{self._ledger}\0{subject}".encode()
+
+
+def _shelf(kept_id: str) -> str:
+    return f"kept_{kept_id}"
 
 
 async def opened(store: Store, ledger: str, setting: str, path: Path) -> Vault:

@@ -18,6 +18,7 @@ from service.projections.documents import (
     PublicationDocument,
     SourceDocument,
     StoryDocument,
+    WebhookDocument,
 )
 from service.verification.fold import Happened
 
@@ -192,6 +193,19 @@ def _inquiry_indexes(
         yield Change("add" if after.status == "open" else "remove", DUE, after.deadline)
 
 
+def _webhook_indexes(
+    before: WebhookDocument | None, after: WebhookDocument, _its: Sequence[Happened]
+) -> Iterator[Change]:
+    if before is None:
+        yield Change("add", EVERYTHING)
+    if before is None or before.status != after.status:
+        if before is not None:
+            yield Change("remove", ("status", before.status))
+        yield Change("add", ("status", after.status))
+    if after.status == "deleted":
+        yield Change("remove", EVERYTHING)
+
+
 _WORD = re.compile(r"\w+")
 _LONGEST_WORD = 40
 
@@ -214,4 +228,5 @@ PUBLICATIONS = Projection(
     _one_by_one(folding.publication),
     _publication_indexes,
 )
-PROJECTIONS = (CLAIMS, STORIES, SOURCES, PARTS, INQUIRIES, PUBLICATIONS)
+WEBHOOKS = Projection("webhooks", WebhookDocument, _streams("webhook"), _one_by_one(folding.webhook), _webhook_indexes)
+PROJECTIONS = (CLAIMS, STORIES, SOURCES, PARTS, INQUIRIES, PUBLICATIONS, WEBHOOKS)

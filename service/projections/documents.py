@@ -5,8 +5,11 @@ history has them all. A claim's statements, which can be many, are a list beside
 statement costs the same however many there are.
 """
 
+from typing import Literal
+
 from msgspec import UNSET, Struct, UnsetType
 
+from events.endpoints import Webhook
 from events.records import (
     Absence,
     Assessment,
@@ -253,3 +256,29 @@ class PartDocument(Struct, frozen=True):
     id: str
     claim_id: str
     position: int
+
+
+class Disabling(Struct, frozen=True):
+    """Why and when a webhook was disabled."""
+
+    at: str
+    why: str
+    reason: str | None = None
+
+
+class WebhookDocument(Struct, frozen=True):
+    """A webhook, as the record has it. ``kept`` names what the vault has of it: URL, headers and secrets.
+
+    ``status`` is pending (until a ping is answered), active, disabled or deleted.
+    """
+
+    id: str
+    version: int
+    position: int
+    registered: str
+    updated: str
+    webhook: Webhook
+    kept: str
+    status: Literal["pending", "active", "disabled", "deleted"]
+    disabled: Disabling | None = None
+    circuit_open: bool = False

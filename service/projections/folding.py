@@ -19,6 +19,7 @@ from service.projections.documents import (
     AssessmentItem,
     Checked,
     ClaimDocument,
+    Disabling,
     EvidenceItem,
     GradeItem,
     InquiryDocument,
@@ -31,6 +32,7 @@ from service.projections.documents import (
     StatementItem,
     StoryDocument,
     UsedIn,
+    WebhookDocument,
 )
 from service.verification.fold import Happened, changed
 
@@ -253,6 +255,40 @@ def inquiry(document: InquiryDocument | None, it: Happened) -> InquiryDocument:
         case catalog.RecordingVoided() if document is not None:
             return structs.replace(document, version=document.version + 1, status="voided")
     raise TypeError(f"{it.event.TYPE} does not happen to an inquiry")
+
+
+def webhook(document: WebhookDocument | None, it: Happened) -> WebhookDocument:
+    """Fold a webhook's stream."""
+    at = moments.timestamp(it.recorded_at)
+    match it.event:
+        case catalog.WebhookRegistered(webhook_id=key, webhook=told, kept=kept, verified=verified) if document is None:
+            return WebhookDocument(key, 1, it.position, at, at, told, kept, "active" if verified else "pending")
+    if document is None or document.status == "deleted":
+        raise TypeError(f"{it.event.TYPE} does not follow in a webhook's stream")
+    document = structs.replace(document, version=document.version + 1, updated=at)
+    match it.event:
+        case catalog.WebhookUpdated(changes=changes, kept=new, verified=verified):
+            document = structs.replace(
+                document,
+                webhook=structs.replace(document.webhook, **changed(changes)),
+                kept=new or document.kept,
+                status=document.status if verified or document.status == "disabled" else "pending",
+            )
+        case catalog.WebhookSecretRotated(kept=kept):
+            document = structs.replace(document, kept=kept)
+        case catalog.WebhookVerified() | catalog.WebhookEnabled():
+            document = structs.replace(document, status="active", disabled=None, circuit_open=False)
+        case catalog.WebhookDisabled(why=why, reason=reason):
+            document = structs.replace(document, status="disabled", disabled=Disabling(at, why, reason))
+        case catalog.WebhookCircuitOpened():
+            document = structs.replace(document, circuit_open=True)
+        case catalog.WebhookCircuitClosed():
+            document = structs.replace(document, circuit_open=False)
+        case catalog.WebhookDeleted():
+            document = structs.replace(document, status="deleted")
+        case _:
+            raise TypeError(f"{it.event.TYPE} does not follow in a webhook's stream")
+    return document
 
 
 def part_of(event: catalog.Event) -> str | None:

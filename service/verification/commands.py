@@ -137,18 +137,38 @@ class Recorder:
         """
         subject = proposed.subject_id
 
-        async def once() -> Outcome:
-            its: list[Event] = []
-            while entries := await self.ledger.history(subject, after=len(its)):
-                its += [entry.event for entry in entries]
+        async def decided(its: Sequence[Happened]) -> Sequence[Event]:
             if not its and subject.startswith("source_"):
                 raise NotOnRecord(f"there is no source {subject[:80]}")
             _expect(caller, len(its))
             await delete(subject)
-            events = decide.on_erasure(proposed, its)
-            return await self._append(events, {subject: len(its)}, caller, None)
+            return decide.on_erasure(proposed, [it.event for it in its])
 
-        return await self._on_one(once, subject, caller, new=False)
+        return await self.on_stream(subject, caller, decided)
+
+    async def on_stream(
+        self, stream: str, caller: Caller, decided: Callable[[Sequence[Happened]], Awaitable[Sequence[Event]]]
+    ) -> Outcome:
+        """Record on a stream that is no claim's what is decided on all that is on it, which may be nothing.
+
+        Raises ``VersionMismatch``; what ``decided`` raises, unless an earlier command with the caller's id was
+        recorded; ``VersionConflict`` only after eight attempts; or an error of the ledger.
+        """
+
+        async def once() -> Outcome:
+            its = await self.stream(stream)
+            if its:
+                _expect(caller, len(its))
+            return await self._append(await decided(its), {stream: len(its)}, caller, None)
+
+        return await self._on_one(once, stream, caller, new=False)
+
+    async def stream(self, stream: str) -> list[Happened]:
+        """Return all that is on a stream, which is not one of the long ones."""
+        its: list[Happened] = []
+        while entries := await self.ledger.history(stream, after=len(its)):
+            its += map(happened, entries)
+        return its
 
     async def on_claim(self, proposed: Sequence[Event], caller: Caller, *, reads: Iterable[str] = ()) -> Outcome:
         """Record events on claims, and the new state of every claim for which it differs.

@@ -28,6 +28,7 @@ from service.projections.documents import PartDocument
 from service.projections.queries import Queries
 from service.verification.commands import Caller, Outcome, Recorder
 from service.verification.refusals import NotOnRecord
+from service.webhooks.egress import Egress
 
 READ_AFTER = "Onrecord-After"
 """Every write answers with this header; a read that carries it sees that write."""
@@ -78,6 +79,7 @@ class Running:
     served: Served
     keys: Keys
     vault: Vault
+    egress: Egress
 
     def __init__(self, most_streams: int, most_of_a_key: int) -> None:
         self.ending = asyncio.Event()
@@ -165,6 +167,17 @@ async def claim_of(request: ApiRequest, part_id: str) -> str:
     return msgspec.json.decode(found.raw, type=PartDocument).claim_id
 
 
+def receipt(outcome: Outcome, thing: str, about: int = 0) -> Receipt:
+    """Return the receipt about one of the events of a write, as :func:`recorded` answers with it."""
+    first = outcome.happened[about]
+    return Receipt(
+        id=getattr(first.event, thing) if thing else subject_of(first.event),
+        position=outcome.position,
+        recordedtime=outcome.recordedtime,
+        events=tuple(RecordedEvent(it.event.TYPE, it.position, it.event) for it in outcome.happened),
+    )
+
+
 def recorded(  # noqa: PLR0913 - what every receipt has
     request: ApiRequest,
     outcome: Outcome,
@@ -174,29 +187,25 @@ def recorded(  # noqa: PLR0913 - what every receipt has
     *,
     about: int = 0,
     status: int = 201,
+    answer: Receipt | None = None,
 ) -> Answer:
     """Answer a write: where the thing is, its ETag, and the token by which reads will see it.
 
     ``thing`` names the member of the event ``about`` that is the new thing's identifier; without it
     that is the event's subject. Without ``location`` there is no document about it. A repeated request gets
-    the answer of the first one, rebuilt from the events that it recorded.
+    the answer of the first one, rebuilt from the events that it recorded. ``answer`` is a receipt with more in it.
     """
     ledger = served(request).ledger
     first = outcome.happened[about]
-    receipt = Receipt(
-        id=getattr(first.event, thing) if thing else subject_of(first.event),
-        position=outcome.position,
-        recordedtime=outcome.recordedtime,
-        events=tuple(RecordedEvent(it.event.TYPE, it.position, it.event) for it in outcome.happened),
-    )
-    fragment = "" if receipt.id == subject_of(first.event) else f"#{receipt.id}"
+    made = answer or receipt(outcome, thing, about)
+    fragment = "" if made.id == subject_of(first.event) else f"#{made.id}"
     where = f"{location}/{subject_of(first.event)}{fragment}" if thing else location
     headers = {"Location": where} if location else {}
     headers |= {
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
-    return Answer(body=msgspec.json.encode(receipt), status=status, headers=headers)
+    return Answer(body=msgspec.json.encode(made), status=status, headers=headers)
 
 
 async def document(request: ApiRequest, projection: Projection, document_id: str) -> Answer:

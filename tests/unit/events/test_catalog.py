@@ -16,6 +16,7 @@ from events.words import Policy, Quantity
 STORY, CLAIM, SOURCE, PERSON = (derived_id(kind, "x") for kind in ("story", "claim", "source", "person"))
 STATEMENT, EVIDENCE, ASSESSMENT = (derived_id(kind, "x") for kind in ("statement", "evidence", "assessment"))
 INQUIRY, PUBLICATION = derived_id("inquiry", "x"), derived_id("publication", "x")
+WEBHOOK, KEPT = derived_id("webhook", "x"), "0" * 26
 SEALED = {"kid": "k1", "nonce": "AAAAAAAAAAAAAAAA", "ct": "c2VjcmV0"}
 NAMED = {"name": "strict-two-source", "version": 1, "hash": "0" * 64}
 POLICY = {
@@ -56,6 +57,15 @@ CLEARED = {"said_at": None, "published_at": None, "quote": None, "translation": 
 USE = {"claim_id": CLAIM}
 
 LEAST: dict[str, dict[str, Any]] = {
+    "webhook.registered": {"webhook_id": WEBHOOK, "webhook": {}, "kept": KEPT},
+    "webhook.updated": {"webhook_id": WEBHOOK, "changes": {}},
+    "webhook.verified": {"webhook_id": WEBHOOK},
+    "webhook.secret_rotated": {"webhook_id": WEBHOOK, "kept": KEPT, "until": "2024-01-25T08:15:00.000000Z"},
+    "webhook.enabled": {"webhook_id": WEBHOOK},
+    "webhook.disabled": {"webhook_id": WEBHOOK, "why": "gone"},
+    "webhook.circuit_opened": {"webhook_id": WEBHOOK, "failures": 10},
+    "webhook.circuit_closed": {"webhook_id": WEBHOOK},
+    "webhook.deleted": {"webhook_id": WEBHOOK},
     "projection.event_skipped": {"projection": "claims", "position": 1, "why": "It is of no use here."},
     "ledger.created": {"ledger": "main", "epoch": "e", "policy": POLICY},
     "story.opened": {"story_id": STORY, "story": {"title": "A crash"}},
@@ -130,7 +140,24 @@ LEAST: dict[str, dict[str, Any]] = {
         "changed": [],
     },
 }
+HOOKED = {
+    "description": "The alerts.",
+    "filters": {
+        "types": ["claim.*"],
+        "stories": [STORY],
+        "claims": [CLAIM],
+        "sources": [SOURCE],
+        "states": ["contested"],
+    },
+    "format": "slack",
+    "ordered": "per_claim",
+    "rate": 0.5,
+    "concurrency": 2,
+}
 MOST: dict[str, dict[str, Any]] = LEAST | {
+    "webhook.registered": {"webhook_id": WEBHOOK, "webhook": HOOKED, "kept": KEPT, "verified": True},
+    "webhook.updated": {"webhook_id": WEBHOOK, "changes": HOOKED, "kept": KEPT, "verified": False},
+    "webhook.disabled": {"webhook_id": WEBHOOK, "why": "by_request", "reason": "The alerts moved."},
     "story.opened": {
         "story_id": STORY,
         "story": {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from events import catalog, records, words
+from events import catalog, endpoints, records, words
 from events.catalog import Event
 from events.envelope import (
     LARGEST_EVENT,
@@ -27,7 +27,7 @@ from service.verification.policy import STRICT_TWO_SOURCE
 
 STORY, CLAIM, SOURCE, PERSON = (derived_id(kind, "x") for kind in ("story", "claim", "source", "person"))
 STATEMENT, EVIDENCE, ASSESSMENT = (derived_id(kind, "x") for kind in ("statement", "evidence", "assessment"))
-INQUIRY, PUBLICATION = derived_id("inquiry", "x"), derived_id("publication", "x")
+INQUIRY, PUBLICATION, WEBHOOK = (derived_id(kind, "x") for kind in ("inquiry", "publication", "webhook"))
 OTHER, THIRD = derived_id("claim", "y"), derived_id("claim", "z")
 BARE = Provenance(actor="system", command_id="c1", command_hash="ab" * 32)
 FULL = Provenance("key_1", "c2", "cd" * 32, story_id=STORY, correlation_id="cor", causation_id="cau")
@@ -172,6 +172,20 @@ BELONGS: list[tuple[Event, tuple[str, ...]]] = [
         ),
         (CLAIM,),
     ),
+]
+BELONGS += [
+    (event, (WEBHOOK,))
+    for event in (
+        catalog.WebhookRegistered(webhook_id=WEBHOOK, webhook=endpoints.Webhook(), kept="0" * 26),
+        catalog.WebhookUpdated(webhook_id=WEBHOOK, changes=endpoints.WebhookChanges()),
+        catalog.WebhookVerified(webhook_id=WEBHOOK),
+        catalog.WebhookSecretRotated(webhook_id=WEBHOOK, kept="0" * 26, until="2024-01-25T08:15:00.000000Z"),
+        catalog.WebhookEnabled(webhook_id=WEBHOOK),
+        catalog.WebhookDisabled(webhook_id=WEBHOOK, why="gone"),
+        catalog.WebhookCircuitOpened(webhook_id=WEBHOOK, failures=10),
+        catalog.WebhookCircuitClosed(webhook_id=WEBHOOK),
+        catalog.WebhookDeleted(webhook_id=WEBHOOK),
+    )
 ]
 OF_THE_LEDGER: list[tuple[Event, str, tuple[str, ...]]] = [
     # an event of what has no stream of its own name: its subject, and the streams it belongs to

@@ -19,6 +19,7 @@ OWN_TYPES: dict[str, object] = {
     "statement": identifiers.StatementId,
     "evidence": identifiers.EvidenceId,
     "assessment": identifiers.AssessmentId,
+    "webhook": identifiers.WebhookId,
     "person": identifiers.PersonId,
 }
 keys = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
