@@ -27,7 +27,7 @@ from service.api import (
     webhooks,
 )
 from service.api.description import described
-from service.api.http import problems
+from service.api.http import access, problems
 from service.api.http.door import Door, check_declared
 from service.api.http.served import Running, Served
 from service.auth import vault
@@ -118,6 +118,7 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
     )
     check_declared(app)
+    app.asgi_handler = access.Access(app.asgi_handler)
     app.state.running = running
     app.state.openapi = described(app)
     return app

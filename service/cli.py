@@ -1,5 +1,6 @@
 """The command line: ``onrecord``, with a subcommand for each thing that one does with it."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -12,6 +13,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from events.errors import LedgerError
+from service import logs
 from service import settings as environment
 from service.api.desk import Desk
 from service.api.explanations import Explanation
@@ -251,7 +253,10 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[Non
         _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
         sys.exit(2)
 
+    logs.configure(settings.log_level)
+
     async def awaited() -> None:
+        logs.watch(asyncio.get_running_loop())
         await command(settings)
 
     try:

@@ -84,11 +84,17 @@ class Reassessor:
         for begin in range(0, len(dependents), _AT_ONCE):
             await self._say(Progress(entry.position - 1, entry.position, begin, len(dependents)))
             together = dependents[begin : begin + _AT_ONCE]
-            await asyncio.gather(*(self._reassess(claim_id, entry.position) for claim_id in together))
+            await asyncio.gather(*(self._reassess(claim_id, entry) for claim_id in together))
 
-    async def _reassess(self, claim_id: str, trigger: int) -> None:
-        command_id = f"sys:reassess:{trigger}:{claim_id}"
-        caller = Caller("system", command_id, hashlib.sha256(command_id.encode()).hexdigest())
+    async def _reassess(self, claim_id: str, trigger: Entry) -> None:
+        command_id = f"sys:reassess:{trigger.position}:{claim_id}"
+        caller = Caller(
+            "system",
+            command_id,
+            hashlib.sha256(command_id.encode()).hexdigest(),
+            correlation_id=trigger.envelope.correlationid or None,
+            causation_id=trigger.envelope.id,
+        )
         await self._recorder.reassess(claim_id, caller)
 
     async def _dependents(self, entry: Entry) -> AsyncIterator[str]:

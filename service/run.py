@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
-import structlog
 import uvicorn
 from msgspec import structs
 from rich.console import Console
@@ -43,7 +41,6 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), 
 async def run_service(settings: Settings, sample: Path | None) -> None:
     """Run store, worker and API until SIGINT or SIGTERM, then stop them in the opposite order."""
     settings.home_path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _log_as(settings)
     async with contextlib.AsyncExitStack() as stack:
         beside = []
         if not settings.store_url:
@@ -67,7 +64,6 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
 async def run_api(settings: Settings) -> None:
     """Run the API until SIGINT or SIGTERM."""
     settings = with_store(settings)
-    _log_as(settings)
     async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
         await open_vault(store, settings)
@@ -80,7 +76,6 @@ async def run_api(settings: Settings) -> None:
 async def run_worker(settings: Settings) -> None:
     """Run the worker until SIGINT or SIGTERM."""
     settings = with_store(settings)
-    _log_as(settings)
     async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
     async with _exposing(settings), _working(settings) as working:
@@ -296,17 +291,3 @@ async def _load_with_progress(settings: Settings, store: Store, file: Path) -> N
             new += part.new
             progress.advance(task)
     _console.print(f"{new} of {len(story.items)} parts were new; the rest was on record already.")
-
-
-def _log_as(settings: Settings) -> None:
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(),
-    )

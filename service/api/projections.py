@@ -8,7 +8,6 @@ from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from events.catalog import ProjectionEventSkipped
-from events.envelope import Provenance
 from events.words import LongText
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
@@ -18,6 +17,7 @@ from service.auth.scopes import Scope
 from service.projections import rebuild, skips, status
 from service.projections.catalog import PROJECTIONS, Projection
 from service.projections.status import ProjectionStatus
+from service.verification.commands import provenance
 
 _WHERE = "/v1/projections"
 _REBUILD = f"{_WHERE}/{{name:str}}/rebuild"
@@ -83,10 +83,9 @@ async def skip_event(request: ApiRequest, name: FromPath[str]) -> Answer:
     here, projection = served(request), _named(name)
     asked = await body(request, Skip)
     by = caller(request, "skipEvent", name, asked)
-    provenance = Provenance(by.actor, by.command_id, by.command_hash)
     stopped = await status.stopped_at(here.queries.store, here.ledger, projection)
     proposed = ProjectionEventSkipped(projection=projection.name, position=asked.position, why=asked.why)
-    await skips.skip(here.ledger, proposed, stopped.position if stopped else None, provenance)
+    await skips.skip(here.ledger, proposed, stopped.position if stopped else None, provenance(by))
     return await _status(request, projection, 202)
 
 

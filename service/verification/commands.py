@@ -34,12 +34,17 @@ _MOST_IN_TURN = 32
 
 
 class Caller(Struct, frozen=True):
-    """Who gives a command, its id, the hash of what it says, and on which versions of the claim, if not on any."""
+    """Who gives a command, its id, the hash of what it says, and on which versions of the claim, if not on any.
+
+    ``correlation_id`` is what led to it from outside, ``causation_id`` the event that it follows up.
+    """
 
     actor: str
     command_id: str
     command_hash: str
     expected_versions: frozenset[int] | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
 
 
 class Outcome(Struct, frozen=True):
@@ -363,7 +368,19 @@ class Recorder:
 
 
 def _command(events: Sequence[Event], conditions: dict[str, int], caller: Caller, story_id: str | None) -> Command:
-    return Command(events, conditions, Provenance(caller.actor, caller.command_id, caller.command_hash, story_id))
+    return Command(events, conditions, provenance(caller, story_id))
+
+
+def provenance(caller: Caller, story_id: str | None = None) -> Provenance:
+    """Return what the envelopes of a command's events say of where they come from."""
+    return Provenance(
+        caller.actor,
+        caller.command_id,
+        caller.command_hash,
+        story_id,
+        caller.correlation_id,
+        caller.causation_id,
+    )
 
 
 def _answer(proposal: _Proposal, outcome: Outcome) -> None:

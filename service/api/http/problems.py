@@ -1,6 +1,5 @@
 """Problem details (RFC 9457): the one table of what can go wrong, and how every error becomes one."""
 
-import logging
 from http import HTTPStatus
 
 import msgspec
@@ -10,6 +9,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from msgspec import Struct
 
 from events import errors
+from service.api.http import access
 from service.projections.queries import NotThereYet
 from service.verification import refusals
 
@@ -32,6 +32,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     status: int
     detail: str
     instance: str = ""
+    request_id: str = ""
     errors: tuple[ErrorDetail, ...] = ()
 
 
@@ -124,23 +125,16 @@ def answer(request: Request, error: Exception) -> Response[bytes]:  # type: igno
     """Return the problem that an error is. What is not foreseen is logged, and tells a client nothing of our inside."""
     slug, detail, found, headers = _read(error)
     kind = KINDS[slug]
-    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        level = logging.ERROR if slug == "internal-error" else logging.WARNING
-        _LOG.log(
-            level,
-            "request failed",
-            problem=slug,
-            path=request.url.path,
-            error=repr(error),
-            exc_info=slug == "internal-error",
-        )
+    if slug == "internal-error":
+        _LOG.error("request failed", exc_info=error)
+    elif kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _LOG.warning("request failed", problem=slug, why=detail)
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = _RETRY_AFTER | headers
     if kind.status == HTTPStatus.UNAUTHORIZED:
         headers = {"WWW-Authenticate": "Bearer"} | headers
-    problem = Problem(f"/problems/{slug}", kind.title, kind.status, detail, request.url.path, found)
     return Response(
-        msgspec.json.encode(problem),
+        msgspec.json.encode(_problem(kind, detail, request.url.path, found)),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
         headers=headers | {"Cache-Control": "no-store"},
@@ -150,7 +144,15 @@ def answer(request: Request, error: Exception) -> Response[bytes]:  # type: igno
 def problem(error: Exception, path: str) -> Problem:
     """Return the problem that an error is, where no answer can be made of it any more."""
     slug, detail, found, _ = _read(error)
-    return Problem(f"/problems/{slug}", KINDS[slug].title, KINDS[slug].status, detail, path, found)
+    return _problem(KINDS[slug], detail, path, found)
+
+
+def _problem(kind: Kind, detail: str, path: str, found: tuple[ErrorDetail, ...]) -> Problem:
+    """Return a problem with the request that it is about, whose line in the log has its kind."""
+    request_id = ""
+    if asked := access.present():
+        asked.problem, request_id = kind.slug, asked.id
+    return Problem(f"/problems/{kind.slug}", kind.title, kind.status, detail, path, request_id, found)
 
 
 def _read(error: Exception) -> tuple[str, str, tuple[ErrorDetail, ...], dict[str, str]]:

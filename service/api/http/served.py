@@ -15,7 +15,7 @@ from events.catalog import Event
 from events.confidential import Confidential
 from events.envelope import subject_of
 from events.ledger import Ledger
-from service.api.http import preconditions
+from service.api.http import access, preconditions
 from service.api.http.answer import Answer
 from service.api.http.confidential import confidentially, has_sealed, shown
 from service.api.http.problems import ApiError
@@ -129,7 +129,8 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     in_confidence = any(isinstance(part, Confidential) for part in content)
     hashed = request.auth.vault.command_hash(said) if in_confidence else hashlib.sha256(said).hexdigest()
     expected = preconditions.expected_versions(request, served(request).ledger)
-    return Caller(key_id, command_id, hashed, expected)
+    asked = access.present()
+    return Caller(key_id, command_id, hashed, expected, asked.correlation if asked else None)
 
 
 async def on_claim(  # noqa: PLR0913 - what every recording on a claim has
