@@ -163,13 +163,33 @@ def explain(
 
 
 @app.command
-def events(*, after: Annotated[str | None, Parameter(help="Only events after this cursor.")] = None) -> None:
+def events(  # noqa: PLR0913 - one argument a filter
+    *,
+    after: Annotated[str | None, Parameter(help="Only events after this cursor.")] = None,
+    type_: Annotated[
+        list[str] | None,
+        Parameter(name="--type", help="Only this type, as in `claim.merged` or `claim.*`; may be given several times."),
+    ] = None,
+    story: Annotated[str | None, Parameter(help="Only what was recorded in this story.")] = None,
+    claim: Annotated[str | None, Parameter(help="Only the history of this claim.")] = None,
+    source: Annotated[str | None, Parameter(help="Only what names this source.")] = None,
+    follow: Annotated[
+        bool,
+        Parameter(name=["--follow", "-f"], help="What is recorded from now on, or --after.", negative=()),
+    ] = False,
+) -> None:
     """Print the log, one event a line (NDJSON), exactly as it was recorded."""
+    query = {"after": after, "type": type_, "story": story, "claim": claim, "source": source}
 
     async def show(settings: Settings) -> None:
         async with Client(settings) as client:
-            async for chunk in client.events(after):
-                sys.stdout.buffer.write(chunk)
+            if follow:
+                async for event in client.follow(query):
+                    sys.stdout.buffer.write(event.data + b"\n")
+                    sys.stdout.buffer.flush()
+            else:
+                async for chunk in client.events(query):
+                    sys.stdout.buffer.write(chunk)
 
     _run(show)
 

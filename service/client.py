@@ -1,6 +1,7 @@
 """A client of the API, for the command line: it asks as anybody would."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -9,11 +10,13 @@ import httpcore2
 import msgspec
 from msgspec import Raw, Struct
 
+from service.following import StreamBroken, Told, followed
 from service.projections.documents import ClaimDocument
 from service.projections.status import ProjectionStatus
 from service.settings import Settings
 
-_TIMEOUTS = {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": 5.0}
+_TIMEOUTS = {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": 5.0}  # a live stream says something every 15 s
+_TRY_AGAIN = (429, 502, 503, 504)
 
 
 class ApiFailure(Exception):
@@ -89,18 +92,48 @@ class Client:
             await self._post(f"/v1/projections/{quote(name, safe='')}/skip", said), type=ProjectionStatus
         )
 
-    async def events(self, after: str | None) -> AsyncIterator[bytes]:
-        """Yield the log as NDJSON, in chunks of whatever size they arrive in."""
-        url = f"{self._url}/v1/events" + (f"?{urlencode({'after': after})}" if after else "")
-        headers = self._headers | {"Accept": "application/x-ndjson"}
+    async def events(self, query: Mapping[str, str | Sequence[str] | None]) -> AsyncIterator[bytes]:
+        """Yield what a query leaves of the log as NDJSON, in chunks of whatever size they arrive in."""
         try:
-            async with self._pool.stream("GET", url, headers=headers, extensions={"timeout": _TIMEOUTS}) as response:
+            async with self._streaming(query, {"Accept": "application/x-ndjson"}) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except StreamBroken as error:
+            raise ApiFailure(str(error)) from error
+
+    async def follow(self, query: Mapping[str, str | Sequence[str] | None]) -> AsyncIterator[Told]:
+        """Yield the events that a query leaves as they are recorded, from now on or from its ``after``, for ever."""
+
+        def opened(last_id: str | None) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+            resumed = {} if last_id is None else {"Last-Event-ID": last_id}
+            return self._streaming(query, {"Accept": "text/event-stream"} | resumed)
+
+        try:
+            async with aclosing(followed(opened)) as events:
+                async for event in events:
+                    yield event
+        except StreamBroken as error:
+            raise ApiFailure(str(error)) from error
+
+    @asynccontextmanager
+    async def _streaming(
+        self, query: Mapping[str, str | Sequence[str] | None], headers: Mapping[str, str]
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a stream of the log. Raises ``ApiFailure``, or ``StreamBroken`` if it may be tried again."""
+        given = urlencode({name: value for name, value in query.items() if value}, doseq=True)
+        url = f"{self._url}/v1/events" + (f"?{given}" if given else "")
+        all_headers = self._headers | dict[bytes | str, bytes | str](headers.items())
+        try:
+            async with self._pool.stream(
+                "GET", url, headers=all_headers, extensions={"timeout": _TIMEOUTS}
+            ) as response:
+                if response.status in _TRY_AGAIN:
+                    raise StreamBroken(str(_failure(response.status, await response.aread())))
                 if response.status != 200:  # noqa: PLR2004 - the status itself
                     raise _failure(response.status, await response.aread())
-                async for chunk in response.aiter_stream():
-                    yield chunk
+                yield response.aiter_stream()
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
-            raise ApiFailure(f"the API at {self._url} does not answer: {error}") from error
+            raise StreamBroken(f"the API at {self._url} does not answer: {error}") from error
 
     async def erase(self, kind: str, subject: str, reason: str | None) -> bool:
         """Have one of ``sources`` or ``persons`` erased; False if it was before."""

@@ -1,5 +1,6 @@
 """``onrecord serve`` and the other commands as a person at a terminal meets them: real processes, real signals."""
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -50,6 +52,20 @@ class Terminal:
             if line.startswith("Ctrl-C stops"):
                 break
         return process, printed
+
+    def open(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command that goes on printing."""
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [ONRECORD, *words], cwd=ROOT, env=self.environment, text=True, stdout=subprocess.PIPE
+        )
+        self.started.append(process)
+        return process
+
+    def record(self, path: str, body: object) -> None:
+        """Record something over HTTP."""
+        key = (self.home / "bootstrap.key").read_text().strip()
+        headers = {"Authorization": f"Bearer {key}"}
+        assert httpx2.post(f"http://127.0.0.1:{self.port}{path}", json=body, headers=headers).status_code == 201
 
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -120,6 +136,30 @@ def test_a_second_start_finds_everything_as_it_was(terminal: Terminal) -> None:
     third, _ = terminal.start("serve")
     assert before == terminal.run("events").stdout
     stop(third, signal.SIGTERM)
+
+
+def test_whoever_follows_is_told_at_once_and_sits_out_a_restart(terminal: Terminal) -> None:
+    """`events --follow` prints what its filters leave as it is recorded, and goes on when the service comes back."""
+    service, _ = terminal.start("serve", "--sample", "samples/il76.json")
+    log = terminal.run("events").stdout.splitlines()
+    begin = f"{json.loads(log[0])['data']['epoch']}.0"
+    wanted = [line for line in log if '"type":"story.' in line]
+    assert wanted == terminal.run("events", "--type", "story.*").stdout.splitlines()
+    following = terminal.open("events", "--follow", "--type", "story.*", "--after", begin)
+    assert following.stdout is not None
+    assert wanted == [following.stdout.readline().rstrip() for _ in wanted]
+    terminal.record("/v1/sources", {"name": "Nobody asked", "kind": "person"})
+    for title in ("While it runs", "After a restart"):
+        terminal.record("/v1/stories", {"title": title})
+        assert title == json.loads(following.stdout.readline())["data"]["story"]["title"]
+        stop(service)
+        service, _ = terminal.start("serve")
+    following.send_signal(signal.SIGINT)
+    assert following.communicate(timeout=_BOUND)[0] == ""
+    stop(service)
+    nobody = terminal.run("events", "--follow")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "does not answer" in nobody.stderr
 
 
 def test_claims_and_events_ask_the_running_service(terminal: Terminal) -> None:
