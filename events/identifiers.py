@@ -23,29 +23,27 @@ Kind = Literal[
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
-_BASE32 = "[0-7][0-9a-hjkmnp-tv-z]{25}"
+BASE32 = "[0-7][0-9a-hjkmnp-tv-z]{25}"
 
-StoryId = Annotated[str, Meta(pattern=rf"^story_{_BASE32}$(?!\n)", description="A story's identifier.")]
-ClaimId = Annotated[str, Meta(pattern=rf"^claim_{_BASE32}$(?!\n)", description="A claim's identifier.")]
-SourceId = Annotated[str, Meta(pattern=rf"^source_{_BASE32}$(?!\n)", description="A source's identifier.")]
-StatementId = Annotated[str, Meta(pattern=rf"^statement_{_BASE32}$(?!\n)", description="A statement's identifier.")]
+StoryId = Annotated[str, Meta(pattern=rf"^story_{BASE32}$(?!\n)", description="A story's identifier.")]
+ClaimId = Annotated[str, Meta(pattern=rf"^claim_{BASE32}$(?!\n)", description="A claim's identifier.")]
+SourceId = Annotated[str, Meta(pattern=rf"^source_{BASE32}$(?!\n)", description="A source's identifier.")]
+StatementId = Annotated[str, Meta(pattern=rf"^statement_{BASE32}$(?!\n)", description="A statement's identifier.")]
 EvidenceId = Annotated[
-    str, Meta(pattern=rf"^evidence_{_BASE32}$(?!\n)", description="A piece of evidence's identifier.")
+    str, Meta(pattern=rf"^evidence_{BASE32}$(?!\n)", description="A piece of evidence's identifier.")
 ]
-AssessmentId = Annotated[str, Meta(pattern=rf"^assessment_{_BASE32}$(?!\n)", description="An assessment's identifier.")]
-InquiryId = Annotated[str, Meta(pattern=rf"^inquiry_{_BASE32}$(?!\n)", description="An inquiry's identifier.")]
+AssessmentId = Annotated[str, Meta(pattern=rf"^assessment_{BASE32}$(?!\n)", description="An assessment's identifier.")]
+InquiryId = Annotated[str, Meta(pattern=rf"^inquiry_{BASE32}$(?!\n)", description="An inquiry's identifier.")]
 PublicationId = Annotated[
-    str, Meta(pattern=rf"^publication_{_BASE32}$(?!\n)", description="A publication's identifier.")
+    str, Meta(pattern=rf"^publication_{BASE32}$(?!\n)", description="A publication's identifier.")
 ]
-WebhookId = Annotated[str, Meta(pattern=rf"^webhook_{_BASE32}$(?!\n)", description="A webhook's identifier.")]
+WebhookId = Annotated[str, Meta(pattern=rf"^webhook_{BASE32}$(?!\n)", description="A webhook's identifier.")]
 PersonId = Annotated[
-    str, Meta(pattern=rf"^person_{_BASE32}$(?!\n)", description="An opaque identifier of a person; names stay outside.")
+    str, Meta(pattern=rf"^person_{BASE32}$(?!\n)", description="An opaque identifier of a person; names stay outside.")
 ]
 SourceOrEvidenceId = Annotated[
     str,
-    Meta(
-        pattern=rf"^(source|evidence)_{_BASE32}$(?!\n)", description="A source's or a piece of evidence's identifier."
-    ),
+    Meta(pattern=rf"^(source|evidence)_{BASE32}$(?!\n)", description="A source's or a piece of evidence's identifier."),
 ]
 
 

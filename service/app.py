@@ -40,7 +40,9 @@ from service.verification.policy import STRICT_TWO_SOURCE
 from service.verification.snapshots import Snapshots
 from service.webhooks.egress import Egress
 
+TITLE = "On Record"
 VERSION = "0.1.0"
+ABOUT = "The record of a contested story: who claimed what, who denied it, where each claim stands."
 
 
 async def open_served(store: events.store.Store, ledger_name: str) -> Served:
@@ -107,9 +109,9 @@ def create_app(settings: Settings) -> Litestar:
         request_max_body_size=LARGEST_EVENT,
         lifespan=[on_store],
         openapi_config=OpenAPIConfig(
-            title="On Record",
+            title=TITLE,
             version=VERSION,
-            description="The record of a contested story: who claimed what, who denied it, where each claim stands.",
+            description=ABOUT,
             use_handler_docstrings=True,
             components=Components(
                 security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key.")}

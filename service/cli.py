@@ -15,9 +15,10 @@ from rich.console import Console
 from events.errors import LedgerError
 from service import logs
 from service import settings as environment
+from service.api.description import files as contract
 from service.api.desk import Desk
 from service.api.explanations import Explanation
-from service.app import VERSION, create_app
+from service.app import ABOUT, TITLE, VERSION, create_app
 from service.client import ApiFailure, Client
 from service.desk.importing import Adapter
 from service.desk.rows import BadImport
@@ -255,9 +256,13 @@ def skip(
 
 
 @app.command
-def openapi() -> None:
-    """Print the OpenAPI description of the API."""
-    sys.stdout.buffer.write(create_app(Settings()).state.openapi)
+def openapi(folder: Annotated[Path | None, Parameter(help="Write the whole contract here.")] = None) -> None:
+    """Print the OpenAPI description of the API, or write it with AsyncAPI's and the JSON Schemas into a folder."""
+    described = create_app(Settings()).state.openapi
+    if folder is None:
+        sys.stdout.buffer.write(described)
+    else:
+        contract.write(contract.contract(described, TITLE, VERSION, ABOUT), folder)
 
 
 def main() -> None:

@@ -5,11 +5,13 @@ from litestar import get
 from litestar.params import FromPath
 
 from events.errors import LedgerError
+from events.schemas import schema_bytes
 from service.api.http.answer import JSON, Answer
 from service.api.http.problems import KINDS, ApiError
 from service.api.http.served import ApiRequest, Running
 from service.projections import status
 
+SCHEMA_TYPE = "application/schema+json"
 _LARGEST_LAG = 10_000
 """Events that a projection may be behind the ledger while the service still calls itself ready."""
 
@@ -70,6 +72,24 @@ def read_problem(slug: FromPath[str]) -> Answer:
 
 
 @get(
+    "/schemas/{name:str}",
+    operation_id="readSchema",
+    summary="What an event holds",
+    opt={"public": True, "schema": True},
+    sync_to_thread=False,
+)
+def read_schema(name: FromPath[str]) -> Answer:
+    """Return the JSON Schema of a version of an event type, `TYPE.VERSION`; `cloudevent.1` is the envelope's.
+
+    It is what an event's `dataschema`, `urn:onrecord:schema:TYPE:VERSION`, names.
+    """
+    schema = schema_bytes().get(name.removesuffix(".json"))
+    if schema is None:
+        raise ApiError("not-found", f"there is no schema {name[:80]}")
+    return Answer(schema, media_type=SCHEMA_TYPE, headers={"Cache-Control": "public, max-age=3600"})
+
+
+@get(
     "/openapi.json",
     operation_id="readOpenApi",
     summary="This description",
@@ -91,4 +111,4 @@ def _readiness(state: Readiness) -> Answer:
     )
 
 
-ROUTES = (is_alive, is_ready, read_problem, read_openapi)
+ROUTES = (is_alive, is_ready, read_problem, read_schema, read_openapi)

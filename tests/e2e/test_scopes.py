@@ -69,6 +69,7 @@ WANTED = {
     "isAlive": PUBLIC,
     "isReady": PUBLIC,
     "readProblem": PUBLIC,
+    "readSchema": PUBLIC,
     "readOpenApi": PUBLIC,
 }
 """The scope that each route wants, by its operation."""

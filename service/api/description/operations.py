@@ -1,0 +1,164 @@
+"""The operations of the description: parameters with their bounds, bodies, answers, and which scope each wants."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar.handlers import HTTPRouteHandler
+
+from events.identifiers import BASE32
+from events.schemas import Schema
+from service.api.description.answers import responses
+from service.api.description.shapes import reference
+from service.api.http.served import READ_AFTER
+
+_PATTERN_OF_AN_ID = r"^{kind}_{base32}$(?!\n)"
+_CURSOR: Schema = {"type": "string", "pattern": r"^[0-9a-hjkmnp-tv-z]{1,20}\.[0-9]{1,16}$(?!\n)", "maxLength": 40}
+_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
+
+
+def _header(name: str, schema: Schema, description: str) -> Schema:
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
+
+
+_ETAG: Schema = {"type": "string", "minLength": 1, "maxLength": 1_000}
+_IDEMPOTENCY = _header(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$(?!\n)"},
+    "Makes the request safe to send again: it is carried out once, and answered alike each time.",
+)
+_IF_MATCH = _header(
+    "If-Match", _ETAG, "An ETag of the claim: the request is refused with 412 if the claim has moved on."
+)
+_IF_NONE_MATCH = _header(
+    "If-None-Match", _ETAG, "An ETag that the caller has: the answer is 304 if the document is still the same."
+)
+_AFTER = _header(READ_AFTER, _CURSOR, "The token of a write that this read must see.")
+_LAST_EVENT_ID = _header(
+    "Last-Event-ID", _CURSOR, "The last `id` of a live stream, which goes on after it; it counts for more than `after`."
+)
+SHARED = {
+    "IdempotencyKey": _IDEMPOTENCY,
+    "IfMatch": _IF_MATCH,
+    "IfNoneMatch": _IF_NONE_MATCH,
+    "OnrecordAfter": _AFTER,
+    "LastEventId": _LAST_EVENT_ID,
+}
+"""The parameters that operations share, by the name of their component."""
+
+_KNOWN: dict[str, Schema] = {
+    "after": {"description": "The cursor after which to go on, as the page before gave it.", "schema": _CURSOR},
+    "limit": {
+        "description": "How many at most.",
+        "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 200},
+    },
+    "position": {
+        "description": "The place of an event in its ledger.",
+        "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**53 - 1},
+    },
+    "name": {
+        "description": "What it is called.",
+        "schema": {"type": "string", "pattern": r"^[a-z0-9._]+$(?!\n)", "maxLength": 100},
+    },
+    "slug": {
+        "description": "The name of a problem.",
+        "schema": {"type": "string", "pattern": "^[a-z-]+$", "maxLength": 60},
+    },
+    "as_of": {"description": "What was recorded by then: a position, a cursor or a moment.", "schema": _NAME},
+    "said_by": {"description": "What had been said in the world by then: a moment.", "schema": _NAME},
+    "changed_since": {"description": "Only what changed after this cursor or position.", "schema": _NAME},
+}
+"""What is known of a parameter by its name."""
+
+
+def describe(operation: Schema, method: str, path: str, handler: HTTPRouteHandler, refs: dict[type, Schema]) -> None:
+    """Complete what Litestar says of an operation by what its route says in ``opt``."""
+    opt = handler.opt
+    parameters = [_parameter(each) for each in operation.pop("parameters", [])]
+    shared = _shared(opt, method, path)
+    names = {each["name"] for each in parameters} | {SHARED[name]["name"] for name in shared}
+    if "body" in opt:
+        operation["requestBody"] = {"required": True, "content": _json(refs[opt["body"]])}
+    operation["parameters"] = [*parameters, *({"$ref": f"#/components/parameters/{name}"} for name in shared)]
+    operation["security"] = [] if opt.get("public") else [{"key": [opt["scope"]]}]
+    operation["tags"] = [tag_of(path)]
+    operation.pop("deprecated", None)
+    operation["responses"] = responses(opt, method, path=path, parameters=names, content=_content(opt, refs))
+
+
+def tag_of(path: str) -> str:
+    """Return the tag of a path: its resource, or ``operation`` for what is beside the API."""
+    steps = path.strip("/").split("/")
+    return steps[1] if steps[0] == "v1" and len(steps) > 1 else "operation"
+
+
+def _shared(opt: Mapping[str, Any], method: str, path: str) -> list[str]:
+    """Return the components of the header parameters that an operation has."""
+    is_document = ("answer" in opt or "items" in opt) and not (opt.get("public") or opt.get("whole"))
+    found = []
+    if "body" in opt:
+        found += ["IdempotencyKey"] + ["IfMatch"] * (is_document and "{" in path)
+    if method == "get" and is_document:
+        found += ["IfNoneMatch"] * ("answer" in opt) + ["OnrecordAfter"]
+    if "streams" in opt:
+        found += ["LastEventId"]
+    return found
+
+
+def _parameter(parameter: Schema) -> Schema:
+    """Return a parameter with what is known of it; one that may be left out has no null."""
+    name = parameter["name"]
+    schema = dict(parameter["schema"])
+    if alternatives := [each for each in schema.get("oneOf", ()) if each != {"type": "null"}]:
+        (schema,) = alternatives
+    if isinstance(schema.get("type"), list):
+        schema["type"] = next(each for each in schema["type"] if each != "null")
+        schema["enum"] = [each for each in schema["enum"] if each is not None]
+    default = {key: schema.pop(key) for key in ("default",) if key in schema}
+    described = {key: value for key, value in parameter.items() if key not in {"schema", "deprecated"}}
+    if parameter["in"] == "path" and name.endswith("_id"):
+        kind = name.removesuffix("_id")
+        pattern = _PATTERN_OF_AN_ID.format(kind=kind, base32=BASE32)
+        schema |= {"pattern": pattern, "maxLength": len(kind) + 27}
+        described.setdefault("description", f"The identifier of the {kind}.")
+    known = _KNOWN.get(name, {})
+    schema |= known.get("schema", {})
+    if schema.get("type") == "string" and "enum" not in schema:
+        schema.setdefault("maxLength", 200)
+    if schema.get("type") == "array":
+        schema.setdefault("maxItems", 20)
+    if "description" in known:
+        described.setdefault("description", known["description"])
+    return described | {"schema": schema | default}
+
+
+def _content(opt: Mapping[str, Any], refs: dict[type, Schema]) -> Schema:
+    """Return what a route gives when all is well."""
+    if "text" in opt:
+        return {"text/plain": {"schema": {"type": "string", "maxLength": 10_000}}}
+    if "schema" in opt:
+        return {"application/schema+json": {"schema": {"type": "object"}}}
+    if "items" in opt:
+        return _json(_page("items", refs[opt["items"]]))
+    if "events" in opt:
+        streams: Schema = {media_type: {"schema": {"type": "string"}} for media_type in opt.get("streams", ())}
+        return _json(_page("events", reference("Event"))) | streams
+    return _json(refs[opt["answer"]])
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}
+
+
+def _page(member: str, item: Schema) -> Schema:
+    return {
+        "type": "object",
+        "required": [member, "next_after"],
+        "properties": {
+            member: {"type": "array", "items": item, "maxItems": 200},
+            "next_after": {
+                "type": ["string", "null"],
+                "maxLength": 40,
+                "description": "The cursor of the next page; null on the last.",
+            },
+        },
+    }
