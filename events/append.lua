@@ -6,8 +6,9 @@
 --       for each command its id (16 bytes) and its hash (8 bytes), all in one string,
 --       the commands in MessagePack, each {conditions, events, whether it follows the one before it}, where
 --         a condition is {index into KEYS, expected version}, and
---         an event is {its bytes without the closing brace, indexes into KEYS of its streams};
---       and '1' if the caller waits for replicas, or '0'
+--         an event is the indexes into KEYS of its streams;
+--       '1' if the caller waits for replicas, or '0';
+--       and the bytes of each event of all commands without the closing brace
 -- Returns for each command one of
 --         {'recorded', first position, events, recorded time}    {'repeated', first position, events, ''}
 --         {'command'}                                            {'version', index into KEYS, actual version}
@@ -19,14 +20,14 @@
 -- then it is written. The server looks at memory, disk and role no later than at the first write, which is the XADD of
 -- the first event, and that fails if the log is ahead of the head; the XADDs after it follow it, so they cannot. Should
 -- any later write fail all the same, the head stays behind the log, and nothing is appended to that.
--- Positions below 2^53 are exact in a Lua number; %.0f keeps them out of exponent form.
+-- Positions below 2^53 are exact in a Lua number. %d and the server's own conversion keep them out of exponent form,
+-- which .. and tostring() do not.
 
-local LOG, HEAD, BUCKETS, WEEKS = KEYS[1], KEYS[2], 3, 5
+local LOG, HEAD, BUCKETS, WEEKS, EVENTS = KEYS[1], KEYS[2], 3, 5, 7
 local WEEK_SECONDS, KEPT_SECONDS, LARGEST_STEP_BACK = 604800, 15 * 86400, 5000000
 local CHUNK = 1000 -- unpack() gives some 8,000 values at most; the ids of a group are at most 64
 
-local function timestamp(at) -- RFC 3339 from microseconds since 1970; days to civil date after Hinnant
-  local seconds = math.floor(at / 1e6)
+local function date_and_time(seconds) -- RFC 3339 up to the fraction, since 1970; days to civil date after Hinnant
   local days = math.floor(seconds / 86400)
   local z = days + 719468
   local era = math.floor(z / 146097)
@@ -38,12 +39,13 @@ local function timestamp(at) -- RFC 3339 from microseconds since 1970; days to c
   local month = mp < 10 and mp + 3 or mp - 9
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
   local clock = seconds - days * 86400
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06.0fZ', year, month, day, math.floor(clock / 3600),
-    math.floor(clock / 60) % 60, clock % 60, at - seconds * 1e6)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.', year, month, day, math.floor(clock / 3600),
+    math.floor(clock / 60) % 60, clock % 60)
 end
 
 local head = redis.call('HMGET', HEAD, 'position', 'time', 'epochs')
 local position, last = tonumber(head[1] or 0), tonumber(head[2] or 0)
+local earlier = position
 local now = redis.call('TIME')
 local at = tonumber(now[1]) * 1e6 + tonumber(now[2])
 if last - at > LARGEST_STEP_BACK then
@@ -58,13 +60,11 @@ local bucket = KEYS[BUCKETS + 3 + week - tonumber(ARGV[1])]
 if math.abs(week - tonumber(ARGV[1])) > 1 or not bucket then
   return redis.error_reply('SKEW the clocks of store and caller are more than a week apart')
 end
-local second, up_to_it = -1, ''
-local function stamped(time) -- as timestamp(), worked out once for each second
-  if math.floor(time / 1e6) ~= second then
-    second = math.floor(time / 1e6)
-    up_to_it = string.sub(timestamp(time), 1, 20)
-  end
-  return up_to_it .. string.format('%06.0fZ', time - second * 1e6)
+local second, up_to_it
+local function timestamp(time) -- RFC 3339 from microseconds since 1970; most of it is worked out once for each second
+  local seconds = math.floor(time / 1e6)
+  if seconds ~= second then second, up_to_it = seconds, date_and_time(seconds) end
+  return string.format('%s%06dZ', up_to_it, time - seconds * 1e6)
 end
 
 -- The decision: nothing is written before its end.
@@ -92,7 +92,8 @@ local function refused(conditions)
   end
 end
 
-local answers, entries, listed, remembered, repeated = {}, {}, {}, {}, false
+local answers, recorded, listed, remembered, repeated = {}, {}, {}, {}, false
+local given = EVENTS - 1 -- where in ARGV the events of the commands so far end
 for n, command in ipairs(commands) do
   local id, hash, events = ids[n], string.sub(ARGV[4], 24 * n - 7, 24 * n), command[2]
   local answer
@@ -107,31 +108,34 @@ for n, command in ipairs(commands) do
   end
   if not answer then
     if #events > 0 then at = at + 1 end
-    local stamp = stamped(at)
-    local ending = ',"recordedtime":"' .. stamp .. '"}'
-    answer = { 'recorded', position + 1, #events, stamp }
+    answer = { 'recorded', position + 1, #events, timestamp(at) }
     known[id] = struct.pack('>c8I8I4', hash, position + 1, #events)
     remembered[#remembered + 1] = id
     remembered[#remembered + 1] = known[id]
-    for _, event in ipairs(events) do
+    recorded[#recorded + 1] = { position, given, #events, ',"recordedtime":"' .. answer[4] .. '"}' }
+    for _, streams in ipairs(events) do
       position = position + 1
-      local number = string.format('%.0f', position)
-      entries[#entries + 1] = number .. '-0'
-      entries[#entries + 1] = event[1] .. string.format(',"sequence":"%016.0f"', position) .. ending
-      for _, stream in ipairs(event[2]) do
+      for _, stream in ipairs(streams) do
         versions[stream] = version(stream) + 1
         local numbers = listed[stream] or {}
-        numbers[#numbers + 1] = number
+        numbers[#numbers + 1] = position
         listed[stream] = numbers
       end
     end
   end
+  given = given + #events
   answers[n] = answer
 end
 
 -- The writing: nothing is refused after its beginning.
 
-for n = 1, #entries, 2 do redis.call('XADD', LOG, entries[n], 'e', entries[n + 1]) end
+for _, run in ipairs(recorded) do
+  local before, argument, count, ending = unpack(run)
+  for n = 1, count do
+    local sequence = string.format(',"sequence":"%016d"', before + n)
+    redis.call('XADD', LOG, string.format('%d-0', before + n), 'e', ARGV[argument + n] .. sequence .. ending)
+  end
+end
 for stream, numbers in pairs(listed) do
   for n = 1, #numbers, CHUNK do
     redis.call('RPUSH', KEYS[stream], unpack(numbers, n, math.min(n + CHUNK - 1, #numbers)))
@@ -144,8 +148,8 @@ if #remembered > 0 then
   end
   if ARGV[3] ~= '' then redis.call('HSET', HEAD, 'epochs', ARGV[3]) end
 end
-if #entries > 0 then
-  redis.call('HSET', HEAD, 'position', string.format('%.0f', position), 'time', string.format('%.0f', at))
+if position > earlier then
+  redis.call('HSET', HEAD, 'position', position, 'time', at)
 elseif repeated and #remembered == 0 and ARGV[6] == '1' then
   redis.call('HSET', HEAD, 'time', head[2]) -- WAITAOF waits for what its own connection wrote, so it has to write
 end

@@ -38,21 +38,21 @@ LONGEST_QUEUE = 4096
 
 _WEEK = 7 * 86_400
 _SCRIPT = Script("events", "append.lua")
-_pack = msgspec.msgpack.Encoder().encode  # Lua's cmsgpack reads no binary type: bytes go as text, or beside it
+_pack = msgspec.msgpack.Encoder().encode  # Lua's cmsgpack reads no binary type: bytes go beside it
+_FIRST_STREAM = 8
+"""Which of the script's keys the first one of a stream is."""
 
 
 class Prepared(Struct, frozen=True):
-    """A command as the script takes it: encoded events with their streams, and the versions it was decided on."""
+    """A command as the script takes it: encoded events, the streams of each, and the versions it was decided on."""
 
     command_id: str
     command_hash: str
     conditions: dict[str, int]
-    events: Sequence[tuple[bytes, tuple[str, ...]]]
-
-    @property
-    def size(self) -> int:
-        """Bytes of its events."""
-        return sum(len(encoded) for encoded, _ in self.events)
+    events: Sequence[bytes]
+    streams: Sequence[tuple[str, ...]]
+    size: int
+    """Bytes of its events."""
 
 
 _Run: TypeAlias = "list[tuple[Prepared, asyncio.Future[Appended]]]"
@@ -169,38 +169,35 @@ class GroupCommit:
             except (VersionConflict, CommandConflict, OutOfTurn) as error:
                 outcome.set_exception(error)
 
-    async def _call(
-        self, commands: list[tuple[Prepared, bool]], *, set_epochs: str = ""
-    ) -> list[list[bytes | int | str]]:
+    async def _call(self, commands: list[tuple[Prepared, bool]], *, set_epochs: str = "") -> list[list[Any]]:
         """Run the script on commands, each with whether it has to follow the one before it."""
         week = int(time.time()) // _WEEK
-        keys = [self._keys.events, self._keys.head, *(self._keys.commands(week + w) for w in (-3, -2, -1, 0, 1))]
         index: dict[str, int] = {}
 
         def key_of(stream: str) -> int:
-            if stream not in index:
-                keys.append(self._keys.positions(stream))
-                index[stream] = len(keys)
-            return index[stream]
+            return index.setdefault(stream, _FIRST_STREAM + len(index))
 
-        names = b"".join(
-            stored_command_id(command.command_id) + bytes.fromhex(command.command_hash)[:8] for command, _ in commands
-        )
-        packed = _pack(
-            [
-                (
-                    [(key_of(stream), version) for stream, version in command.conditions.items()],
-                    [(encoded.decode(), [key_of(stream) for stream in streams]) for encoded, streams in command.events],
-                    follows,
-                )
-                for command, follows in commands
-            ]
-        )
-        answers = await self._run(keys, [week, self._epochs, set_epochs, names, packed, str(int(self.replicas > 0))])
-        stream_of = {key: stream for stream, key in index.items()}
+        names = [
+            stored_command_id(command.command_id) + bytes.fromhex(command.command_hash[:16]) for command, _ in commands
+        ]
+        packed = [
+            (
+                [(key_of(stream), version) for stream, version in command.conditions.items()],
+                [[key_of(stream) for stream in streams] for streams in command.streams],
+                follows,
+            )
+            for command, follows in commands
+        ]
+        events = [event for command, _ in commands for event in command.events]
+        buckets = [self._keys.commands(week + w) for w in (-3, -2, -1, 0, 1)]
+        keys = [self._keys.events, self._keys.head, *buckets, *map(self._keys.positions, index)]
+        wait = int(self.replicas > 0)
+        args: list[bytes | int | str] = [week, self._epochs, set_epochs, b"".join(names), _pack(packed), wait, *events]
+        answers = await self._run(keys, args)
+        stream_of = list(index)
         for answer in answers:
             if answer[0] == b"version":
-                answer[1] = stream_of[answer[1]]
+                answer[1] = stream_of[answer[1] - _FIRST_STREAM]
         return answers
 
     async def _run(self, keys: list[str], args: list[bytes | int | str]) -> list[Any]:
@@ -209,16 +206,18 @@ class GroupCommit:
         except ResponseError as error:
             raise _typed(error) from error
 
-    def _outcome(self, command: Prepared, answer: list[bytes | int | str]) -> Appended:
-        match answer:
-            case [b"turn"]:
-                raise OutOfTurn("the command before it was not recorded")
-            case [b"command"]:
-                raise CommandConflict(command.command_id)
-            case [b"version", str(stream), int(actual)]:
-                raise VersionConflict(stream, command.conditions[stream], actual)
-            case [kind, int(first), int(count), bytes(stamp)]:
+    def _outcome(self, command: Prepared, answer: list[Any]) -> Appended:
+        match answer[0]:
+            case b"recorded" | b"repeated" as kind:
+                _, first, count, stamp = answer
                 return Appended(first, count, kind == b"repeated", stamp.decode())
+            case b"turn":
+                raise OutOfTurn("the command before it was not recorded")
+            case b"command":
+                raise CommandConflict(command.command_id)
+            case b"version":
+                _, stream, actual = answer
+                raise VersionConflict(stream, command.conditions[stream], actual)
         raise LedgerDamaged(f"the append script answered {answer!r}")
 
 

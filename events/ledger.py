@@ -131,7 +131,7 @@ class Ledger:
         if found[:8] != bytes.fromhex(command_hash)[:8]:
             raise CommandConflict(command_id)
         if self._commits.replicas:  # the first answer may have been that too few of them had it
-            return await self._commits.append(Prepared(command_id, command_hash, {}, ()))
+            return await self._commits.append(Prepared(command_id, command_hash, {}, (), (), 0))
         return Appended(int.from_bytes(found[8:16]), int.from_bytes(found[16:20]), repeated=True, recordedtime="")
 
     async def read(self, after: int = 0, limit: int = 1000) -> list[Entry]:
@@ -230,15 +230,15 @@ class Ledger:
         await self._commits.drain()
 
     def _prepare(self, command: Command) -> Prepared:
-        encoded = []
+        its, encoded, streams, size = command.provenance, [], [], 0
         for event in command.events:
-            draft = encode(self.name, event, command.provenance)
+            draft = encode(self.name, event, its)
             if stored_size(draft) > LARGEST_EVENT:
                 raise EventTooLarge(stored_size(draft), LARGEST_EVENT)
-            encoded.append((draft, streams_of(event)))
-        return Prepared(
-            command.provenance.command_id, command.provenance.command_hash, dict(command.conditions), encoded
-        )
+            encoded.append(draft)
+            streams.append(streams_of(event))
+            size += len(draft)
+        return Prepared(its.command_id, its.command_hash, dict(command.conditions), encoded, streams, size)
 
     async def _create(self, policy: Policy) -> None:
         """Record ``ledger.created`` at position 1, unless another process was quicker."""

@@ -8,9 +8,8 @@ whoever runs a script here makes sure that running it twice is running it once.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-import hiredis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
     AskError,
@@ -23,10 +22,9 @@ from redis.exceptions import (
 )
 
 from events.errors import OutcomeUnknown, StoreUnavailable
+from events.line import Answer, Line
 from events.store import UNREACHABLE, Script, Store, kept, patience, required_replicas
 
-_Connection: TypeAlias = Any  # one of redis-py's
-_Answer: TypeAlias = Any  # what Lua returns
 _ATTEMPTS = 3
 _ELSEWHERE = (MovedError, AskError, TryAgainError)
 _PAUSES = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
@@ -42,11 +40,12 @@ class Sender:
         self._patience = patience(store)
         self.replicas: int = required_replicas(store)
         """How many replicas have to have a write on disk before it counts."""
-        self._connection: _Connection = None
+        self._connection: Any = None  # one of redis-py's
+        self._line: Line | None = None
 
     async def run(  # noqa: C901 - every way in which a call can end
         self, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]
-    ) -> _Answer:
+    ) -> Answer:
         """Run a script, and wait until as many replicas as the client was made for have its effects on disk.
 
         Raises ``StoreUnavailable`` if nothing was written, ``OutcomeUnknown`` if it may have been, whether the answer
@@ -58,21 +57,21 @@ class Sender:
             if attempt:
                 await asyncio.sleep(_PAUSES.compute(attempt))
             try:
-                connection = await self._connected(keys[0])
+                line = await self._connected(keys[0])
             except (*UNREACHABLE, RedisError) as error:
                 if lost is None:
                     raise StoreUnavailable(f"the store cannot be reached: {error}") from error
                 raise OutcomeUnknown(f"the store's answer was lost, and then the store: {error}") from error
             try:
-                return await self._run(connection, script, keys, args)
+                return await self._run(line, script, keys, args)
             except BusyLoadingError as error:  # an answer, though redis-py counts it among broken connections
                 refusal = error
             except _ELSEWHERE as error:  # another server of the cluster has the ledger now; nothing was written
                 refusal = error
-                await self._leave(connection)
+                await self._leave()
             except UNREACHABLE as error:
                 lost = error
-                await connection.disconnect(nowait=True)
+                line.close()
             except ResponseError as error:
                 if lost is None:
                     raise
@@ -81,47 +80,39 @@ class Sender:
             raise StoreUnavailable(f"the store takes no writes yet: {refusal}")
         raise OutcomeUnknown(f"the store's answer was lost: {lost}") from lost
 
-    async def _connected(self, key: str) -> _Connection:
-        """Return the connection, ready to be written to."""
-        if self._connection is None:
-            self._connection = await kept(self._store, key)
-        connection = self._connection
-        if connection.is_connected and await connection.can_read():  # its end; or an answer that nobody waits for
-            await connection.disconnect(nowait=True)
-        if not connection.is_connected:
+    async def _connected(self, key: str) -> Line:
+        """Return the line, ready to be written to."""
+        if self._line is None or not self._line.is_open:
+            if self._connection is None:
+                self._connection = await kept(self._store, key)
+            await self._connection.disconnect(nowait=True)
             try:
                 async with asyncio.timeout(self._patience):
-                    await connection.connect()
+                    await self._connection.connect()
             except BaseException:
-                await connection.disconnect(nowait=True)
+                await self._connection.disconnect(nowait=True)
                 raise
-        return connection
+            self._line = Line(self._connection, self._patience)
+        return self._line
 
-    async def _leave(self, connection: _Connection) -> None:
-        """Give a connection up, and learn anew which server of the cluster has what."""
-        self._connection = None
-        await connection.disconnect(nowait=True)
+    async def _leave(self) -> None:
+        """Give the connection up, and learn anew which server of the cluster has what."""
+        await self._connection.disconnect(nowait=True)
+        self._connection = self._line = None
         await self._store.nodes_manager.initialize()
 
-    async def _run(
-        self, connection: _Connection, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]
-    ) -> _Answer:
-        try:
-            return await self._exchange(connection, ["EVALSHA", script.sha, len(keys), *keys, *args])
-        except NoScriptError:
-            return await self._exchange(connection, ["EVAL", script.source, len(keys), *keys, *args])
-
-    async def _exchange(self, connection: _Connection, command: list[bytes | int | str]) -> _Answer:
-        """Send a command, wait for replicas if there must be any, and return its answer."""
-        async with asyncio.timeout(self._patience):
-            answer = await _answer(connection, *command)
-            if isinstance(answer, ResponseError):
-                raise answer
-            if self.replicas:
-                await self._wait_for_replicas(connection)
+    async def _run(self, line: Line, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]) -> Answer:
+        """Run a script, telling the server what it is if need be; wait for replicas if there must be any."""
+        answer = await line.ask("EVALSHA", script.sha, len(keys), *keys, *args)
+        if isinstance(answer, NoScriptError):
+            answer = await line.ask("EVAL", script.source, len(keys), *keys, *args)
+        if isinstance(answer, Exception):
+            raise answer
+        if self.replicas:
+            await self._wait_for_replicas(line)
         return answer
 
-    async def _wait_for_replicas(self, connection: _Connection) -> None:
+    async def _wait_for_replicas(self, line: Line) -> None:
         """Return when enough replicas have on disk what this connection wrote.
 
         A replica says how far it is when it is asked, and once a second. Asked in one breath with the write, it says
@@ -129,8 +120,8 @@ class Sender:
         """
         end, pause = time.monotonic() + _REPLICAS_SECONDS, 0.01
         while True:
-            counts = await _answer(connection, "WAITAOF", 1, self.replicas, int(1000 * pause))
-            if isinstance(counts, ResponseError):
+            counts = await line.ask("WAITAOF", 1, self.replicas, int(1000 * pause))
+            if isinstance(counts, Exception):
                 raise OutcomeUnknown(f"the store does not wait for its replicas: {counts}") from counts
             if counts[0] and counts[1] >= self.replicas:
                 return
@@ -138,18 +129,3 @@ class Sender:
             if left <= 0:
                 raise OutcomeUnknown(f"{counts[1]} of {self.replicas} replicas have it on disk")
             pause = min(2 * pause, max(left, 0.01))
-
-
-def _packed(*words: bytes | int | str) -> bytes:
-    """Return the bytes of a command, in some 2 µs; redis-py's connections pack in Python, in some 15."""
-    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows tuples of one word
-    return packed
-
-
-async def _answer(connection: _Connection, *words: bytes | int | str) -> _Answer:
-    """Send a command and return its answer, an error answer as any other."""
-    await connection.send_packed_command(_packed(*words), check_health=False)
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error

@@ -49,7 +49,7 @@ async def record_unknown(ledger: Ledger, event: Event | None = None) -> int:
     draft = encode(ledger.name, recorded, Provenance("system", new_id("key"), "00" * 32))
     if event is None:
         draft = draft.replace(b"story.opened", b"story.sung")
-    prepared = Prepared(uuid4().hex, "00" * 32, {}, [(draft, (subject_of(recorded),))])
+    prepared = Prepared(uuid4().hex, "00" * 32, {}, [draft], [(subject_of(recorded),)], len(draft))
     return (await ledger._commits.append(prepared)).last
 
 
