@@ -243,7 +243,7 @@ def _statement(statement_id: str, facts: Facts) -> StatementFacts:
 
 
 def _check_rests_on(rests_on: Sequence[str], facts: Facts, ground: Ground, pointer: str) -> None:
-    shown = Dossier(facts, ground.facts).in_force().evidence if rests_on else {}
+    shown = Dossier(facts, ground.facts).in_force().bearing() if rests_on else {}
     for n, rest in enumerate(rests_on):
         if rest.startswith("source_"):
             ground.source(rest, f"{pointer}/{n}")

@@ -198,7 +198,7 @@ def _candidates(claim_id: str, world: World) -> Iterator[tuple[str, Sequence[Eve
 
 
 def _checks(record: InForce, world: World) -> Iterator[tuple[str, Sequence[Event]]]:
-    for key, item in list(record.evidence.items())[:MOST_TRIED]:
+    for key, item in list(record.bearing().items())[:MOST_TRIED]:
         claim_id = _owner(key, world)
         if item.status != "authenticated":
             found = Authentication(method="…", by=_DESK)

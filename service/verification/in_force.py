@@ -3,7 +3,7 @@
 The claim is read with its merged members and with what it borrowed from the claim that it is a part of.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, structs
@@ -51,6 +51,7 @@ class Dossier(Struct, frozen=True):
             self._read(facts, horizon, found, inverted=inverted)
         for facts, inverted in everyone:  # last: what a claim has of its own is not taken for borrowed
             self._borrow(facts, horizon, voids, found, inverted=inverted)
+        self._complete(horizon, voids, found)
         made = [each for each in everyone[0][0].assessments if horizon.holds(each.position, each.recorded_at)]
         latest = made[-1] if made else None
         if latest and not (latest.revoked and horizon.holds(latest.revoked.position, latest.revoked.recorded_at)):
@@ -80,21 +81,27 @@ class Dossier(Struct, frozen=True):
             found.absence_noted = found.absence_noted or any(held)
 
     def _borrow(self, facts: Facts, horizon: Horizon, voids: int, found: "InForce", *, inverted: bool) -> None:
-        """Add the statements that a claim borrowed, and the evidence that they rest on as mere context."""
+        """Add the statements that a claim borrowed, and what they may rest on."""
         for part in facts.borrowed:
             if not horizon.holds(part.position, part.recorded_at):
                 continue
             lender = self.others[part.claim_id].before(voids)
             for key in part.statement_ids:
                 if key in lender.statements:
-                    said = found.add_statement(lender.statements[key], horizon, inverted=inverted)
-                    for rest in said.rests_on if said else ():
-                        if rest in lender.evidence:
-                            found.add_evidence(structs.replace(lender.evidence[rest], bearing="context"), horizon)
+                    found.add_statement(lender.statements[key], horizon, inverted=inverted)
+            found.add_things(lender.evidence.values(), horizon)
+
+    def _complete(self, horizon: Horizon, voids: int, found: "InForce") -> None:
+        """Add what statements rest on that is on record on a claim which this one was once read with."""
+        rests = {rest for said in found.statements.values() for rest in said.rests_on}
+        if any(rest.startswith("evidence_") and rest not in found.things for rest in rests):
+            for other in self.others.values():
+                if not rests.isdisjoint(other.evidence):
+                    found.add_things(other.before(voids).evidence.values(), horizon)
 
 
 class Shown(Struct, frozen=True):
-    """A piece of evidence in force. ``disputed``: somebody challenged it after its last authentication."""
+    """A piece of evidence at a moment. ``disputed``: somebody challenged it after its last authentication."""
 
     evidence_id: str
     bearing: Bearing
@@ -109,7 +116,9 @@ class InForce(Struct):
 
     ``statements`` are those that no publisher took back; what a speaker's withdrawal removes depends on who the speaker
     is, and is left to :class:`~service.verification.voices.Voices`. ``withdrawn`` are those with a withdrawal of any
-    kind, ``corrected`` those with a correction of their substance.
+    kind, ``corrected`` those with a correction of their substance. ``evidence`` is what the claim reads and was public;
+    ``things`` is all that a statement may rest on and evidence be a copy of: whose origins they share does not hang on
+    when that was made public, nor on which claim it was recorded.
     """
 
     claim: Claim
@@ -117,10 +126,16 @@ class InForce(Struct):
     repeats: list[str] = []
     withdrawn: list[StatementFacts] = []
     evidence: dict[str, Shown] = {}
+    things: dict[str, Shown] = {}
     absence_noted: bool = False
     corrected: set[str] = set()
     seen: set[str] = set()
     assessment: AssessmentFacts | None = None
+
+    def bearing(self) -> dict[str, Shown]:
+        """Return the evidence that the verdict may hang on: what the claim reads, and what its statements rest on."""
+        rests = {rest for said in self.statements.values() for rest in said.rests_on}
+        return self.evidence | {key: item for key, item in self.things.items() if key in rests}
 
     def add_statement(self, said: StatementFacts, horizon: Horizon, *, inverted: bool = False) -> StatementFacts | None:
         """Add a statement as it is at a moment, unless it was not made by then or is there already."""
@@ -148,21 +163,31 @@ class InForce(Struct):
         return said
 
     def add_evidence(self, item: EvidenceFacts, horizon: Horizon, *, inverted: bool = False) -> None:
-        """Add a piece of evidence as it is at a moment, unless it was not public by then or is there already."""
-        if item.evidence_id in self.evidence or not horizon.holds(item.position, item.public):
+        """Add a piece of evidence as it is at a moment, unless it was not recorded by then."""
+        if item.position > horizon.position:
             return
-        status: Status = "unexamined"
-        disputed = False
-        for check in item.checks:
-            if not horizon.holds(check.position, check.recorded_at):
-                continue
-            disputed = check.found != "authenticated"
-            if check.found != "disputed":
-                status = check.found
-        bearing = _NEGATED_BEARING[item.bearing] if inverted else item.bearing
-        self.evidence[item.evidence_id] = Shown(
-            item.evidence_id, bearing, status, disputed, item.supplied_by, item.derived_from
-        )
+        shown = self.things[item.evidence_id] = _as_shown(item, horizon, inverted=inverted)
+        if horizon.holds(item.position, item.public):
+            self.evidence[item.evidence_id] = shown
+
+    def add_things(self, items: Iterable[EvidenceFacts], horizon: Horizon) -> None:
+        """Add what statements may rest on, as it is at a moment, unless it is there already."""
+        for item in items:
+            if item.evidence_id not in self.things and item.position <= horizon.position:
+                self.things[item.evidence_id] = _as_shown(item, horizon, inverted=False)
+
+
+def _as_shown(item: EvidenceFacts, horizon: Horizon, *, inverted: bool) -> Shown:
+    status: Status = "unexamined"
+    disputed = False
+    for check in item.checks:
+        if not horizon.holds(check.position, check.recorded_at):
+            continue
+        disputed = check.found != "authenticated"
+        if check.found != "disputed":
+            status = check.found
+    bearing = _NEGATED_BEARING[item.bearing] if inverted else item.bearing
+    return Shown(item.evidence_id, bearing, status, disputed, item.supplied_by, item.derived_from)
 
 
 def _holds(member: Membership, horizon: Horizon) -> bool:

@@ -134,7 +134,7 @@ class Voices:
             interest = self.interests.of_source(said.speaker_id, side)
             return Voice(said, speaker, weight, speaker.marks, interest, self._why_not_counted(said, speaker))
         named = [rest for rest in said.rests_on if rest.startswith("source_")]
-        evidence = self.record.evidence
+        evidence = self.record.things
         shown = [evidence[rest] for rest in said.rests_on if rest in evidence]
         marks = speaker.marks.union(
             *(self.sources[source].marks for source in named),
@@ -160,7 +160,7 @@ class Voices:
         countable, grade = self.policy.countable_grades, speaker.grade(self.record.claim.tags)
         if grade in self.policy.excluded_grades or (countable and grade not in countable):
             return "grade_excluded"
-        evidence = self.record.evidence
+        evidence = self.record.things
         if said.rests_on and all(rest in evidence and evidence[rest].status == "challenged" for rest in said.rests_on):
             return "rests_on_challenged_evidence"
         return None
@@ -169,7 +169,7 @@ class Voices:
         return [
             Exhibit(
                 item,
-                origins.of_evidence(item, self.record.evidence, self.sources),
+                origins.of_evidence(item, self.record.things, self.sources),
                 "interested"
                 if item.supplied_by and self.interests.of_source(item.supplied_by, side) == "interested"
                 else "disinterested",

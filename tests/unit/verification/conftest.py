@@ -412,6 +412,13 @@ class Case:
     # ---------------------------------------------------------------------------------- where claims stand
 
     @property
+    def begun(self) -> list[Event]:
+        """The story and the sources that there were all along, as they would have been recorded."""
+        known = ((key, versions[0].source) for key, versions in self._known.items())
+        registered = [catalog.SourceRegistered(source_id=key, source=source) for key, source in known]
+        return [catalog.StoryOpened(story_id=self.story_id, story=self._story[0].story), *registered]
+
+    @property
     def facts(self) -> Facts:
         """The facts of everything recorded on the claim."""
         return self.facts_of("c")

@@ -589,17 +589,62 @@ def test_a_part_reads_the_statements_that_the_split_gives_it(case: Case) -> None
     assert case.counts() == (1, 1, 1)
 
 
-def test_a_part_reads_the_evidence_of_its_statements_as_context(case: Case) -> None:
+def test_evidence_that_shows_the_whole_shows_nothing_of_a_part(case: Case) -> None:
     """What a film shows of the whole it need not show of a part; that a statement rests on it still counts."""
     case.evidence(name="film", authentic=True, by="red-gov")
     case.says("witness", name="one", rests_on=["evidence:film"])
     case.claim("p", parent_id="c", serves=["red"], harms=["blue"])
     case.split({"p": ["one"]})
-    shown = {key: item.bearing for key, item in case.in_force(on="p").evidence.items()}
-    assert {case.id_of("evidence", "film"): "context"} == shown
+    assert not case.in_force(on="p").evidence
     assert case.counts(on="p") == (1, 0, 0)
     case.challenge("film")
     assert (case.counts(on="p"), case.flags(on="p") & {"evidence_challenged"}) == ((0, 0, 0), set())
+
+
+def test_a_part_knows_what_the_copies_are_copies_of_that_its_statements_rest_on(case: Case) -> None:
+    """Whoever rests on two copies of one film is one origin, in the whole and in a part of it alike."""
+    case.evidence("context", name="film")
+    for name in ("copy", "other-copy"):
+        case.evidence("context", name=name, derived_from="film")
+    case.says("witness", name="one", rests_on=["evidence:copy"])
+    case.says("neighbour", name="two", rests_on=["evidence:other-copy"])
+    case.claim("p", parent_id="c")
+    case.split({"p": ["one", "two"]})
+    assert (case.counts(), case.counts(on="p")) == ((1, 1, 0), (1, 1, 0))
+
+
+def test_a_statement_rests_on_what_it_did_after_claims_are_parted_again(case: Case) -> None:
+    """A film found on a claim that was merged still ties together the statements that rest on it."""
+    case.claim("other")
+    case.evidence("context", name="film", by="red-gov", on="other")
+    case.merge("other")
+    for speaker in ("witness", "neighbour"):
+        assert case.act(case.statement(speaker, rests_on=["evidence:film"], name=speaker))
+    before = case.counts()
+    case.unmerge("other")
+    assert before == case.counts() == (1, 0, 0)
+    case.challenge("film", on="other")
+    assert case.counts() == (0, 0, 0)
+
+
+def test_whom_evidence_ties_together_it_did_before_it_was_public(case: Case) -> None:
+    """Two who know it from one film were one origin, as interested as its supplier, before anybody had seen it."""
+    case.evidence("supports", name="film", by="red-gov", public="2023-06", authentic=True)
+    for speaker in ("witness", "neighbour"):
+        case.says(speaker, rests_on=["evidence:film"], said_at="2023-01")
+    then = case.verdict(horizon=until("2023-03"))
+    assert (then.because.n, then.because.nd) == (1, 0)
+    assert "supporting_evidence" not in then.because.reasons
+
+
+def test_a_copy_that_was_public_first_is_still_a_copy(case: Case) -> None:
+    """Two authenticated copies of a film that nobody had seen yet are one origin."""
+    case.evidence("context", name="film", public="2024")
+    for name in ("copy", "other-copy"):
+        case.record(case.shown(name=name, derived_from="film", public="2023-01"))
+        case.authenticate(name)
+    then = until("2023-12")
+    assert case.verdict(horizon=then).because.n == 1
 
 
 def test_what_a_claim_has_of_its_own_is_not_taken_for_borrowed(case: Case) -> None:
