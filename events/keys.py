@@ -15,6 +15,12 @@ key                                    type        holds
 ``{onrecord:L}:P:G:document:ID``       string      a document of projection P, generation G
 ``{onrecord:L}:P:G:list:ID``           list        the newest items beside that document
 ``{onrecord:L}:P:G:by:FIELD:VALUE``    sorted set  the documents with that value, by position of registration
+``{onrecord:L}:webhooks:due``          sorted set  webhook → when it is next to be looked at (ms)
+``{onrecord:L}:webhook:W:queue``       sorted set  position (16 digits) → when its delivery is next tried (ms)
+``{onrecord:L}:webhook:W:tries``       hash        position → attempts until now, and the first one's moment (JSON)
+``{onrecord:L}:webhook:W:state``       hash        counters, how the endpoint does, and where it fetches from the log
+``{onrecord:L}:webhook:W:log``         stream      the newest attempts
+``{onrecord:L}:webhook:W:dead``        sorted set  position → when its delivery was given up (ms)
 ``onrecord:ledgers``                   set         the names of all ledgers
 ``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``, ``scopes``
 ``onrecord:bootstrap``                 string      the id of the bootstrap key
@@ -75,6 +81,15 @@ class LedgerKeys:
     def duty(self, duty: str) -> str:
         """Return how far the worker is with a duty that keeps its place by itself."""
         return f"{self._tag}:duty:{duty}"
+
+    @property
+    def webhooks_due(self) -> str:
+        """Return where it says when each webhook is next to be looked at."""
+        return f"{self._tag}:webhooks:due"
+
+    def webhook(self, webhook_id: str, part: str) -> str:
+        """Return a part of what is kept of a webhook's deliveries: queue, tries, state, log or dead."""
+        return f"{self._tag}:webhook:{webhook_id}:{part}"
 
     def generation(self, projection: str, generation: int) -> str:
         """Return what the keys of one generation of a projection begin with."""

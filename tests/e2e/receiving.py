@@ -23,12 +23,13 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """Listens on loopback. ``answers`` are the next statuses; then, and if there are none, ``status``."""
+    """Listens on loopback. ``answers`` are the next statuses; then ``status``. ``answers_at_all``: or never."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.answers: deque[int] = deque()
-        self.status, self.headers = 204, ""
+        self.status, self.headers, self.answers_at_all = 204, "", True
+        self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
         self._new = asyncio.Condition()
 
@@ -49,21 +50,33 @@ class Receiver:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
+        serving = asyncio.current_task()
+        assert serving
+        self._serving.add(serving)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 first, *lines = head.decode("latin-1").strip().split("\r\n")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers["content-length"]))
                 self.received.append(Received(first.split(" ")[1], headers, body))
+                if not self.answers_at_all:
+                    await reader.read()
                 status = self.answers.popleft() if self.answers else self.status
                 writer.write(f"HTTP/1.1 {status} So\r\n{self.headers}Content-Length: 0\r\n\r\n".encode())
                 await writer.drain()
                 async with self._new:
                     self._new.notify_all()
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
+            self._serving.discard(serving)
             writer.close()
+
+    async def end(self) -> None:
+        """Leave every connection."""
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -76,3 +89,4 @@ async def receiving() -> AsyncIterator[Receiver]:
         yield receiver
     finally:
         server.close()
+        await receiver.end()

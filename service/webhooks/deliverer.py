@@ -1,0 +1,214 @@
+"""The deliverer: the worker's duty that puts events into the queues of webhooks and sends what is due.
+
+A webhook for which something is due gets a *lane*: one task that looks at its queue, makes some attempts and rests. So
+no webhook has more of the deliverer than the others, however long its queue is, and how many attempts are made at once
+depends on how its endpoint does.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from events.envelope import Entry
+from events.errors import LedgerError
+from events.ledger import Ledger
+from service.projections.documents import WebhookDocument
+from service.verification.commands import Recorder
+from service.webhooks import schedule
+from service.webhooks.book import Book
+from service.webhooks.egress import Egress
+from service.webhooks.formats import Formats
+from service.webhooks.lane import Lane, Tools
+from service.webhooks.matching import Traits, concerns
+from service.webhooks.queues import FETCHES_BELOW, Delivery, Look, Queues, Tries, now_ms
+
+_LOG = structlog.get_logger("onrecord.webhooks")
+_IN_ONE_LANE: Final = 32
+"""Attempts that a webhook has before the others have theirs."""
+_TAKEN: Final = 30_000
+"""Milliseconds after which a webhook is looked at again whose lane was never ended."""
+_LONGEST_WAIT = 1.0
+_PAGE = 500
+
+
+class Deliverer:
+    """Delivers the events of one ledger to its webhooks, until it is cancelled."""
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        ledger: Ledger,
+        queues: Queues,
+        book: Book,
+        recorder: Recorder,
+        egress: Egress,
+        formats: Formats,
+        key: Ed25519PrivateKey,
+        *,
+        attempts: Sequence[float] = schedule.SCHEDULE,
+    ) -> None:
+        self._ledger, self._queues, self._book, self._recorder = ledger, queues, book, recorder
+        self._tools = Tools(queues, recorder, egress, formats, key, attempts)
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+        self._failure: LedgerError | None = None
+
+    async def run(self) -> None:
+        """Queue and send. Raises ``LedgerError`` when the store is away; then it can be run again."""
+        self._failure = None
+        await self._begin()
+        tasks = [asyncio.create_task(self._dispatch()), asyncio.create_task(self._send())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (*tasks, *self._lanes.values()):
+                task.cancel()
+            await asyncio.gather(*tasks, *self._lanes.values(), return_exceptions=True)
+            self._lanes.clear()
+
+    # ----------------------------------------------------------------------------- from the ledger
+
+    async def _begin(self) -> None:
+        """Read the webhooks that there are, and let the dispatcher begin before the first if it never did."""
+        place = await self._queues.place()
+        head = (await self._ledger.head()).position
+        await self._book.load(head if place is None else place)
+        if place is None:
+            first = self._book.first_position
+            await self._queues.begin(head if first is None else min(first - 1, head))
+        await self._queues.all_due()
+
+    async def _dispatch(self) -> None:
+        place = await self._queues.place() or 0
+        async with contextlib.aclosing(self._ledger.tail(place)) as tail:
+            async for entries in tail:
+                if not entries:
+                    continue
+                matches: dict[str, list[Delivery]] = {}
+                for entry in entries:
+                    await self._match(entry, matches)
+                if not await self._queues.dispatch(place, entries[-1].position, matches):
+                    return  # another worker was quicker: begin again from where it is
+                place = entries[-1].position
+                if matches:
+                    self._woken.set()
+
+    async def _match(self, entry: Entry, matches: dict[str, list[Delivery]]) -> None:
+        """Add an event to those of the webhooks that it concerns, and know of a webhook what it says."""
+        if not len(self._book.index) and not entry.envelope.type.startswith("webhook."):
+            return
+        traits = Traits(entry)
+        for webhook_id in self._book.index.concerned(traits):
+            document = self._book.get(webhook_id)
+            if document and document.position < entry.position:
+                matches.setdefault(webhook_id, []).append(Delivery(entry.position, traits.claim))
+        if traits.type.startswith("webhook."):
+            webhook_id = entry.envelope.subject
+            if await self._book.read_again(webhook_id) is None:
+                await self._queues.forget(webhook_id)
+            else:
+                await self._queues.wake(webhook_id)
+            self._woken.set()
+
+    # ---------------------------------------------------------------------------------- what is due
+
+    async def _send(self) -> None:
+        while True:
+            self._woken.clear()
+            if self._failure:
+                raise self._failure
+            names = await self._queues.due(now_ms())
+            await self._queues.look_again(names, now_ms() + _TAKEN)
+            for webhook_id in names:
+                if webhook_id not in self._lanes:
+                    lane = self._lanes[webhook_id] = asyncio.create_task(self._lane(webhook_id))
+                    lane.add_done_callback(partial(self._ended, webhook_id))
+            at = await self._queues.next_due()
+            seconds = _LONGEST_WAIT if at is None else min(max((at - now_ms()) / 1000, 0), _LONGEST_WAIT)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
+
+    def _ended(self, webhook_id: str, lane: asyncio.Task[None]) -> None:
+        self._lanes.pop(webhook_id, None)
+        if not lane.cancelled() and (error := lane.exception()):
+            if isinstance(error, LedgerError):
+                self._failure = error
+            else:
+                _LOG.error("lane ended", webhook=webhook_id, exc_info=error)
+        self._woken.set()
+
+    async def _lane(self, webhook_id: str) -> None:
+        """Look at a webhook's queue, make some attempts, and rest."""
+        document = self._book.get(webhook_id)
+        if document is None or document.status != "active":
+            await self._queues.leave(webhook_id)
+            return
+        earliest = 0
+        try:
+            ordered = document.webhook.ordered is not None
+            look = await self._queues.look(webhook_id, _IN_ONE_LANE, ordered=ordered)
+            if look.health.quiet_until <= now_ms():
+                if look.waiting < FETCHES_BELOW and (look.behind is not None or look.replay):
+                    earliest = await self._fetch(document, look)
+                if look.due:
+                    await self._attempts(document, look)
+                elif ordered and look.waiting:
+                    earliest = max(earliest, now_ms() + 1000)  # a delivery that is due waits for one that is not yet
+        finally:
+            await self._queues.rest(webhook_id, earliest=earliest)
+
+    async def _fetch(self, document: WebhookDocument, look: Look) -> int:
+        """Queue some of what a webhook has to fetch from the ledger, and return when to do that again (ms)."""
+        replay = None if look.behind is not None else look.replay
+        after = look.behind if replay is None else replay.after
+        end = (await self._queues.place() or 0) if replay is None else replay.end
+        most = _PAGE if replay is None or not replay.rate else max(int(replay.rate), 1)
+        entries = await self._ledger.read(after or 0, min(_PAGE, max(end - (after or 0), 0)))
+        found: list[Delivery] = []
+        reached = end
+        for n, entry in enumerate(entries):
+            traits = Traits(entry)
+            if concerns(document.webhook.filters, traits, document.id):
+                found.append(Delivery(entry.position, traits.claim))
+            reached = entry.position
+            if len(found) >= most and n + 1 < len(entries):
+                break
+        await self._queues.fetched(document.id, look, found, reached)
+        return now_ms() + int(1000 * len(found) / replay.rate) if replay and replay.rate else 0
+
+    async def _attempts(self, document: WebhookDocument, look: Look) -> None:
+        """Try what is due: one delivery alone if the endpoint has not just taken one, and several at once if it has."""
+        entrusted = await self._book.entrusted(document)
+        if entrusted is None:
+            _LOG.error("the vault has nothing of a webhook", webhook=document.id)
+            return
+        entries = await self._ledger.at(iter([delivery.position for delivery, _ in look.due]))
+        work = [(delivery, tries, entry) for (delivery, tries), entry in zip(look.due, entries, strict=True)]
+        lane = Lane(self._tools, document, entrusted, look)
+        alone = 0 if look.is_proven else 1
+        for each in work[:alone]:
+            await lane.attempt(*each)
+        if not lane.health.failures:
+            await self._at_once(document, lane, work[alone:])
+        if lane.has_disabled:
+            await self._book.read_again(document.id)
+        await lane.rest()
+
+    async def _at_once(
+        self, document: WebhookDocument, lane: Lane, work: Sequence[tuple[Delivery, Tries, Entry]]
+    ) -> None:
+        """Make several attempts at once, as many as the webhook may have."""
+        limit = asyncio.Semaphore(document.webhook.concurrency)
+
+        async def one(delivery: Delivery, tries: Tries, entry: Entry) -> None:
+            async with limit:
+                await lane.attempt(delivery, tries, entry)
+
+        await asyncio.gather(*(one(*each) for each in work))
