@@ -43,7 +43,8 @@ local function date_and_time(seconds) -- RFC 3339 up to the fraction, since 1970
     math.floor(clock / 60) % 60, clock % 60)
 end
 
-local head = redis.call('HMGET', HEAD, 'position', 'time', 'epochs')
+local head = redis.call('HMGET', HEAD, 'position', 'time', 'epochs', 'refused')
+if head[4] then return redis.error_reply('DIVERGED ' .. head[4]) end
 local position, last = tonumber(head[1] or 0), tonumber(head[2] or 0)
 local earlier = position
 local now = redis.call('TIME')

@@ -45,6 +45,10 @@ class LedgerDamaged(Refused):
     """Head and log of the ledger disagree: something other than the append script wrote to them."""
 
 
+class LedgerDiverged(Refused):
+    """The store lacks events that the last checkpoint covers, or has others: no writes until it is restored."""
+
+
 class StoreFull(Refused):
     """The store is at its memory limit and takes no more writes."""
 
@@ -73,6 +77,14 @@ class StoreUnavailable(LedgerError):
     """The store cannot be reached, or its queue is full; nothing was written. Try again later."""
 
 
+class ArchiveUnavailable(LedgerError):
+    """The archive cannot be read or written. Try again later."""
+
+
+class ArchiveDamaged(LedgerError):
+    """The archive is not what its checkpoint says: something is missing from it, or is not as it was written."""
+
+
 class FollowerTooSlow(StoreUnavailable):
     """A follower of the log took its entries too slowly, and was dropped. Follow again from ``position``."""
 
@@ -90,7 +102,7 @@ class UnreadableEvent(LedgerError):
 
     def __init__(self, position: int, dataschema: str, why: str) -> None:
         super().__init__(f"event {position} ({dataschema}) cannot be read: {why}")
-        self.position, self.dataschema = position, dataschema
+        self.position, self.dataschema, self.why = position, dataschema, why
 
 
 class BadCursor(LedgerError):

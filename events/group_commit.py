@@ -19,6 +19,7 @@ from events.errors import (
     ClockSkew,
     CommandConflict,
     LedgerDamaged,
+    LedgerDiverged,
     OutcomeUnknown,
     OutOfTurn,
     StoreUnavailable,
@@ -227,6 +228,8 @@ def _typed(error: ResponseError) -> Exception:
     match code:
         case "SKEW":
             return ClockSkew(message)
+        case "DIVERGED":
+            return LedgerDiverged(f"the store is not the one that was sealed: {message}")
         case "EPOCH":
             return UnknownLedger(f"the store was changed under us: {message}")
     return meaning(error) or LedgerDamaged(f"the append script failed: {error}")

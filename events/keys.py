@@ -4,7 +4,8 @@
 key                                    type        holds
 =====================================  ==========  ==========================================================
 ``{onrecord:L}:events``                stream      the log: entry ``<position>-0``, one field ``e``
-``{onrecord:L}:head``                  hash        ``position``, ``time`` (microseconds), ``epochs``
+``{onrecord:L}:head``                  hash        ``position``, ``time`` (microseconds), ``epochs``;
+                                                   ``refused``: why it takes no writes
 ``{onrecord:L}:commands:WEEK``         hash        command id (16 bytes) → hash (8), first position (8), count (4)
 ``{onrecord:L}:positions:STREAM``      list        the positions of a stream's events; its length is the version
 ``{onrecord:L}:facts:EPOCH:CLAIM``     string      a snapshot of a long claim's facts: a cache, never the truth

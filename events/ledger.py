@@ -198,6 +198,17 @@ class Ledger:
             found = await self._store.hmget(self.keys.head, ["position", "time"])
         return Head(int(found[0] or 0), int(found[1] or 0))
 
+    async def refuse(self, why: str) -> None:
+        """Let nothing be written any more, by any process: the store is not what was sealed. A restore ends that."""
+        with answering():
+            await self._store.hset(self.keys.head, "refused", why)
+
+    async def refused(self) -> str:
+        """Return why nothing may be written, or nothing if it may."""
+        with answering():
+            why = await self._store.hget(self.keys.head, "refused")
+        return why.decode() if why else ""
+
     def tail(self, after: int) -> AsyncGenerator[list[Entry], None]:
         """Yield the entries after a position as they are committed, in batches, for as long as it is asked.
 

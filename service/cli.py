@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from events.errors import LedgerError
-from service import logs
+from service import audit_commands, logs
 from service import settings as environment
 from service.api.description import files as contract
 from service.api.desk import Desk
@@ -267,6 +267,7 @@ def openapi(folder: Annotated[Path | None, Parameter(help="Write the whole contr
 
 def main() -> None:
     """Run the command line."""
+    audit_commands.add_to(app, _run)
     app()
 
 

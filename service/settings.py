@@ -57,6 +57,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     For development."""
     webhook_proxy: Annotated[str, Meta(pattern=r"^$|^https?://[^\s/]+/?$(?!\n)")] = ""
     """The HTTP proxy that webhooks go through, as in `http://proxy:3128`; empty: none."""
+    archive: str = ""
+    """Where ledgers are sealed: a folder, or objects as in `s3://bucket/prefix`. Empty: `archive` in the home."""
+    origin: Annotated[str, Meta(pattern=r"^$|^[^\s+]+[^\s+/]$(?!\n)")] = ""
+    """What the names of new transparency logs begin with, as in `record.example.org`; a ledger's name follows."""
+    public_log: bool = False
+    """`1` lets everybody read checkpoints and hash tiles of the ledger above; entries need a key for audits."""
     url: str = ""
     """Where `onrecord claims` and `onrecord events` find the API; empty: the host and port above."""
     key: str = ""
@@ -87,6 +93,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def secret_key_path(self) -> Path:
         """Where the secret key is kept, unless it is set."""
         return self.home_path / "secret.key"
+
+    @property
+    def archive_place(self) -> str:
+        """Where ledgers are sealed."""
+        return self.archive or str(self.home_path / "archive")
 
     @property
     def api_url(self) -> str:

@@ -16,6 +16,8 @@ from events.errors import LedgerError
 from events.lease import Lease
 from events.ledger import Ledger
 from events.store import Store
+from service.audit.archives import Archives
+from service.audit.sealer import DUTY, Sealer
 from service.projections import rebuild, skips, status
 from service.projections.catalog import PROJECTIONS
 from service.projections.engine import Place, Projector, Stopped, read_batch, write
@@ -43,8 +45,9 @@ class Worker:
     Give it a ledger with a store client of its own: following holds a connection.
     """
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
-        self._store, self._ledger = store, ledger
+    def __init__(self, store: Store, ledger: Ledger, archives: Archives | None = None) -> None:
+        self._store, self._ledger, self._archives = store, ledger, archives
+        self._leases: dict[str, Lease] = {}
         self._projectors = [Projector(store, ledger, projection) for projection in PROJECTIONS]
         recorder = Recorder(ledger)
         self._reassessor = Reassessor(store, ledger, recorder)
@@ -59,6 +62,8 @@ class Worker:
             "reassessor": self._reassess,
             "timers": self._watch_deadlines,
         }
+        if archives is not None:
+            self._duties[DUTY] = self._seal
 
     async def run(self) -> None:
         """Do every duty that no other worker has, until cancelled.
@@ -71,7 +76,7 @@ class Worker:
 
     async def _on_and_on(self, name: str, duty: Callable[[], Awaitable[None]]) -> None:
         """Do a duty whenever it can be had; when the store is away, try again with growing, jittered pauses."""
-        lease = Lease(self._store, self._ledger.keys, name, seconds=_LEASE_SECONDS)
+        lease = self._leases[name] = Lease(self._store, self._ledger.keys, name, seconds=_LEASE_SECONDS)
         pause = _SHORTEST_PAUSE
         while True:
             try:
@@ -136,6 +141,13 @@ class Worker:
         while True:
             await self._timers.expire()
             await asyncio.sleep(_BETWEEN_DEADLINES)
+
+    async def _seal(self) -> None:
+        """Seal what is recorded in the ledger's archive."""
+        assert self._archives is not None  # noqa: S101 - it is a duty only with archives
+        keys = await self._archives.keys(self._ledger)
+        archive = self._archives.of(self._ledger.name)
+        await Sealer(self._store, self._ledger, archive, keys, lambda: self._leases[DUTY].token).run()
 
     async def _project(self, entries: Sequence[Entry]) -> None:
         """Bring every projection up to the end of a batch; where another worker was quicker, go on from there."""

@@ -34,12 +34,10 @@ class CompactRange:
             self.size += 1
             yield from self._add(0, leaf)
 
-    def extend_by_tile(self, root: bytes) -> Iterator[tuple[Tile, list[bytes]]]:
-        """Add a whole tile of leaves by its root. Only when the last one is whole."""
-        if self.size % WIDTH:
-            raise BadTile(f"a tree of {self.size} leaves cannot grow by whole tiles")
-        self.size += WIDTH
-        yield from self._add(1, root)
+    def grow(self, leaves: Iterable[bytes]) -> None:
+        """Add the hashes of leaves, for those who do not want the tiles."""
+        for _ in self.extend(leaves):
+            pass
 
     def partial_tiles(self) -> Iterator[tuple[Tile, list[bytes]]]:
         """Yield the partial tiles of the tree as it is, with their hashes."""

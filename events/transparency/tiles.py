@@ -86,6 +86,14 @@ def tiles_of(size: int) -> Iterator[Tile]:
             yield Tile(level, hashes // WIDTH, hashes % WIDTH)
 
 
+def edge_of(size: int) -> Iterator[Tile]:
+    """Yield the last bundle and the last tile of every level of the tree of ``size`` leaves, where it is partial."""
+    for level in (-1, *range(_LAST_LEVEL)):
+        hashes = size >> (HEIGHT * max(level, 0))
+        if hashes % WIDTH:
+            yield Tile(level, hashes // WIDTH, hashes % WIDTH)
+
+
 def tile_at(level: int, index: int, size: int) -> Tile:
     """Return the tile at a place of a tree of ``size`` leaves, whole or partial. Raises ``BadTile`` if it has none."""
     width = min((size >> (HEIGHT * max(level, 0))) - index * WIDTH, WIDTH)

@@ -6,7 +6,6 @@ Keys are derived from it (HKDF, RFC 5869), one for each use, and a check value t
 import base64
 import binascii
 import contextlib
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
 from events.errors import StoreUnusable
+from service import durable
 
 _BYTES = 32
 
@@ -66,23 +66,7 @@ def given(text: str, path: Path) -> bytes | None:
 
 def made(path: Path) -> bytes:
     """Make a secret key in a file (mode 0600) that is on disk when this returns, or return that of who was quicker."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(base64.b64encode(secrets.token_bytes(_BYTES)).decode() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    durable.create(path, base64.b64encode(secrets.token_bytes(_BYTES)) + b"\n")
     return _read(path.read_text().strip(), str(path))
 
 

@@ -1,0 +1,78 @@
+"""Where ledgers are sealed: the archive of each, and the keys of its log."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from events import keys
+from events.catalog import LedgerCreated
+from events.errors import LedgerDiverged, StoreUnusable
+from events.ledger import Ledger
+from events.store import Store, answering
+from events.transparency.checkpoint import Checkpoint
+from events.transparency.errors import TransparencyError
+from events.transparency.note import Note
+from service.audit import log_key, storage
+from service.audit.archive import Archive
+from service.audit.comparison import compare
+from service.audit.log_key import LogKeys
+
+
+class LedgerLost(StoreUnusable):
+    """A ledger has an archive, and the store has no such ledger: it would begin anew. Restore it."""
+
+
+class Archives(Struct, frozen=True):
+    """The archives under ``where`` (a folder, or a URL of objects), and the keys of the logs in the home.
+
+    ``origin`` is what the names of new logs begin with; without it they are named for the ledger's first epoch.
+    """
+
+    where: str
+    home: Path
+    origin: str = ""
+
+    def of(self, ledger: str) -> Archive:
+        """Return the archive of a ledger, which may be empty."""
+        return Archive(storage.at(self.where, ledger))
+
+    async def keys(self, ledger: Ledger) -> LogKeys:
+        """Return the keys of a ledger's log, and make the first one if there is none. Raises ``LogKeyUnusable``."""
+        path = log_key.path_of(self.home, ledger.name)
+        if found := log_key.read(path):
+            return found
+        created = (await ledger.read(0, 1))[0].event
+        epoch = created.epoch if isinstance(created, LedgerCreated) else ledger.epoch
+        return log_key.opened(
+            path, f"{self.origin}/{ledger.name}" if self.origin else f"onrecord/{ledger.name}/{epoch}"
+        )
+
+    async def check_not_lost(self, store: Store, name: str) -> None:
+        """Return if the store has a ledger, or nothing of it was sealed.
+
+        Raises ``LedgerLost`` and ``ArchiveUnavailable``.
+        """
+        with answering():
+            is_there = await store.hexists(keys.LedgerKeys(name).head, "epochs")
+        if not is_there and await (archive := self.of(name)).checkpoint():
+            raise LedgerLost(
+                f"the store has no ledger {name!r}, and there is an archive of it in {archive.storage.place}: "
+                "`onrecord restore` brings it back"
+            )
+
+    async def check(self, ledger: Ledger) -> None:
+        """Compare a ledger with its archive, if it has one; one that is not what was sealed takes no writes any more.
+
+        For those who have no key: whether the checkpoint is rightly signed is the sealer's to see. Raises
+        ``ArchiveUnavailable`` and ``ArchiveDamaged``.
+        """
+        archive = self.of(ledger.name)
+        note = await archive.checkpoint()
+        if note is None:
+            return
+        try:
+            await compare(ledger, archive, Checkpoint.parse(Note.parse(note).text))
+        except LedgerDiverged as diverged:
+            await ledger.refuse(str(diverged))
+        except TransparencyError:  # the sealer says so, and signs nothing
+            return

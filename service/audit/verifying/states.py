@@ -1,0 +1,112 @@
+"""The states in a record: every recorded change of a claim's state is worked out again from the events before it.
+
+By the policy that it names, which has to be the one in force there, and by the engine that it names.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from msgspec import structs
+
+from events import catalog
+from events.catalog import ClaimStateChanged
+from events.envelope import streams_of
+from events.words import Policy
+from service.audit.verifying.report import Check, Report
+from service.verification.context import StoryFacts, fold_story
+from service.verification.decide import World, state_change
+from service.verification.facts import Facts
+from service.verification.fold import Happened, fold
+from service.verification.policy import ENGINE, Verdict, name_of
+from service.verification.sources import SourceFacts, SourceHistory, fold_source
+
+ENGINES: dict[int, Callable[[World, str], Verdict]] = {ENGINE: World.verdict}
+"""What works out verdicts, by the version of the code."""
+
+
+class States:
+    """Follows a record event by event, and holds all that verdicts depend on."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.check = Check("states", "Every recorded change of a state follows from the events before it", "changes")
+        self._facts: dict[str, Facts] = {}
+        self._waiting: defaultdict[str, list[Happened]] = defaultdict(list)
+        """Events of claims that are not folded yet: of most claims, none has to be before the next verdict."""
+        self._stories: dict[str, tuple[StoryFacts, ...]] = {}
+        self._versions: dict[str, tuple[SourceFacts, ...]] = {}
+        self._sources = SourceHistory()
+        self._policy: Policy | None = None
+        self.is_broken = False
+        """Whether an event could not be taken, so that what follows from it is not known."""
+
+    def take(self, it: Happened) -> None:
+        """Take the next event; if it says that a state changed, see whether it did."""
+        match it.event:
+            case ClaimStateChanged() as change:
+                self.check.made += 1
+                if wrong := self._wrong(change):
+                    self._report.find(self.check, f"event {it.position}", f"{change.claim_id}: {wrong}")
+            case catalog.LedgerCreated(policy=policy) | catalog.PolicyActivated(policy=policy):
+                self._policy = policy
+        for stream in streams_of(it.event):
+            self._enter(stream, it)
+
+    def _enter(self, stream: str, it: Happened) -> None:
+        if stream.startswith("claim_"):
+            self._waiting[stream].append(it)
+        elif stream.startswith("story_"):
+            self._stories[stream] = fold_story(self._stories.get(stream, ()), it)
+        elif stream.startswith("source_"):
+            known = self._versions.get(stream)
+            self._versions[stream] = fold_source(known or (), it)
+            if known is None:
+                self._sources.add({stream: self._versions[stream]})
+            else:
+                self._sources = SourceHistory()
+                self._sources.add(self._versions)
+
+    def _wrong(self, change: ClaimStateChanged) -> str:
+        """Return why a change does not follow from what is before it; nothing if it does."""
+        work_out = ENGINES.get(change.engine)
+        if work_out is None:
+            return f"it was worked out by engine {change.engine}, which this release does not have"
+        if self._policy is None or name_of(self._policy) != change.policy:
+            return f"it names the policy {change.policy.name}, which was not in force"
+        facts = self._read(change.claim_id)
+        if change.claim_id not in facts:
+            return "there is no such claim"
+        world = World(facts, self._stories, self._sources, self._policy)
+        expected = state_change(facts[change.claim_id], work_out(world, change.claim_id), self._policy)
+        if expected is None:
+            return f"nothing had changed: it was {change.to} before"
+        if structs.replace(expected, engine=change.engine) == change:
+            return ""
+        parts = [
+            part for part in ClaimStateChanged.__struct_fields__ if getattr(expected, part) != getattr(change, part)
+        ]
+        told = [
+            f"{part} is {getattr(change, part)}, not {getattr(expected, part)}" for part in parts if part != "engine"
+        ]
+        return f"by the events before it, {'; '.join(told)}"[:2000]
+
+    def _read(self, claim_id: str) -> dict[str, Facts]:
+        """Return the facts of a claim, and of all that it is read with."""
+        found: dict[str, Facts] = {}
+        waiting = [claim_id]
+        while waiting:
+            each = waiting.pop()
+            if each in found or (facts := self._folded(each)) is None:
+                continue
+            found[each] = facts
+            claim = facts.claim
+            waiting += [*facts.neighbours(), *(term.claim_id for term in claim.sum_of)]
+            waiting += [claim.parent_id] if claim.parent_id else []
+        return found
+
+    def _folded(self, claim_id: str) -> Facts | None:
+        if its := self._waiting.pop(claim_id, None):
+            folded = fold(self._facts.get(claim_id), its)
+            assert folded is not None  # noqa: S101 - there was an event at least
+            self._facts[claim_id] = folded
+        return self._facts.get(claim_id)

@@ -1,0 +1,60 @@
+"""Verifying an archive with the log's public key alone: what is in order is found so, and what is not is told."""
+
+from pathlib import Path
+
+import pytest
+
+from events.ledger import Ledger
+from events.store import Store
+from events.transparency.note import VerifierKey
+from service.audit.storage import Storage
+from service.audit.verifying.examination import Examination
+from service.audit.verifying.page import as_page
+from service.audit.verifying.report import Report, as_text
+from service.verification.commands import Recorder
+from tests.sealing import Sealing, record
+
+
+async def verified(storage: Storage, *keys: VerifierKey, older: bytes | None = None, states: bool = True) -> Report:
+    """Return what a verification finds."""
+    examination = Examination(storage, keys, version="test", older=older, states=states)
+    done = 0
+    async for step in examination.steps():
+        assert done < step.done <= step.total
+        done = step.done
+    return examination.report
+
+
+@pytest.fixture
+def sealing(store: Store, ledger: Ledger, tmp_path: Path) -> Sealing:
+    """The test's ledger with an archive."""
+    return Sealing(store, ledger, tmp_path)
+
+
+async def test_a_real_story_is_verified_to_its_last_state(sealing: Sealing, loaded: Recorder) -> None:
+    """Every event is valid, and every recorded change of a state follows from the events before it."""
+    checkpoint = await sealing.all()
+    report = await verified(sealing.archive.storage, *sealing.keys.verifiers)
+    assert report.findings == []
+    assert report.ok
+    assert report.size == checkpoint.size == sum(report.events.values())
+    made = {check.name: check.made for check in report.checks}
+    assert made["schema"] == made["sequence"] == made["leaves"] == checkpoint.size
+    assert made["states"] == report.events["claim.state_changed"] > 20
+    assert "Nothing was altered" in as_text(report)
+    assert "Nothing was altered" in as_page(report)
+
+
+async def test_an_archive_goes_on_from_every_older_checkpoint(sealing: Sealing) -> None:
+    """What an auditor kept years ago is compared with what is there now."""
+    kept = []
+    for many in (3, 260, 500, 1):
+        await record(sealing.ledger, many)
+        await sealing.all()
+        note = await sealing.archive.checkpoint()
+        assert note
+        kept.append(note)
+    for note in kept:
+        report = await verified(sealing.archive.storage, *sealing.keys.verifiers, older=note)
+        assert report.ok, report.findings
+        assert {"consistency": 1}.items() <= {check.name: check.made for check in report.checks}.items()
