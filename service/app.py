@@ -28,7 +28,10 @@ from service.api import (
 )
 from service.api.description import described
 from service.api.http import access, problems
+from service.api.http.cors import Cors
 from service.api.http.door import Door, check_declared
+from service.api.http.edge import Edge
+from service.api.http.reception import Reception
 from service.api.http.served import Running, Served
 from service.auth import vault
 from service.auth.keys import Keys
@@ -104,7 +107,7 @@ def create_app(settings: Settings) -> Litestar:
             *webhooks.ROUTES,
             *operate.ROUTES,
         ],
-        middleware=[Door(running)],
+        middleware=[Door(running), Reception()],
         exception_handlers={Exception: problems.answer},
         request_max_body_size=LARGEST_EVENT,
         lifespan=[on_store],
@@ -120,7 +123,7 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
     )
     check_declared(app)
-    app.asgi_handler = access.Access(app.asgi_handler)
+    app.asgi_handler = access.Access(Edge(app, Cors(settings.origins) if settings.origins else None))
     app.state.running = running
     app.state.openapi = described(app)
     return app

@@ -18,6 +18,7 @@ from events.errors import StoreFull, StoreUnusable
 from events.ledger import Ledger
 from events.store import Store
 from service import embedded
+from service.api.http.connection import Connection
 from service.app import create_app, open_served, open_vault
 from service.auth.keys import ensure_bootstrap_key
 from service.client import Client
@@ -208,6 +209,8 @@ async def _serve(
         metrics.measured(app) if metrics else app,
         host=settings.host,
         port=settings.port,
+        http=Connection,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -49,6 +49,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many streams of events an API process has open at once."""
     streams_per_key: Annotated[int, Meta(ge=0, le=100_000)] = 100
     """How many of them one key may have."""
+    cors_origins: Annotated[
+        str, Meta(pattern=r"^$|^https?://[a-z0-9.-]+(:[0-9]+)?(,https?://[a-z0-9.-]+(:[0-9]+)?)*$(?!\n)")
+    ] = ""
+    """The web origins whose pages may use the API from a browser, each exactly, as in `https://desk.example.org`,
+    separated by commas; empty: none."""
     secret_key: str = ""
     """The key under which confidential values are kept: 32 bytes in hexadecimal or base64. Empty: `secret.key` in the
     home, which the first start makes. Every API process of a ledger needs the same."""
@@ -78,6 +83,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def webhook_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """The networks that webhooks are sent to though they are not public."""
         return tuple(ipaddress.ip_network(each.strip()) for each in self.webhook_allow.split(",") if each.strip())
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of `cors_origins`."""
+        return self.cors_origins.split(",") if self.cors_origins else []
 
     @property
     def home_path(self) -> Path:

@@ -25,6 +25,7 @@ import events.store
 from events.ledger import Ledger
 from events.store import Store
 from service import embedded
+from service.api.http.connection import Connection
 from service.app import create_app
 from service.auth.keys import new_key
 from service.auth.scopes import EVERY
@@ -200,14 +201,14 @@ async def api(ledger: Ledger, store: Store, settings: Settings, worker: Worker) 
     """A client of the API, with the bootstrap key, over a real socket."""
     settings.bootstrap_key_path.write_text(await new_key(store, ledger.name, scopes=EVERY))
     app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Connection, log_config=None, lifespan="on"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         assert not serving.done()
         await asyncio.sleep(0)
     port = server.servers[0].sockets[0].getsockname()[1]
     key = settings.bootstrap_key_path.read_text().strip()
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
         yield client
     app.state.running.ending.set()

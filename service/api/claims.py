@@ -254,7 +254,7 @@ async def get_claim_history(
     _CLAIM,
     operation_id="updateClaim",
     summary="Put a claim in other words",
-    opt={"body": ClaimChanges, "answer": Receipt, "scope": Scope.RECORD},
+    opt={"body": ClaimChanges, "answer": Receipt, "scope": Scope.RECORD, "if_match": True},
 )
 async def update_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Change what a claim says: members that are left out stay, those that are null are cleared."""
@@ -267,7 +267,7 @@ async def update_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     f"{_CLAIM}/merge",
     operation_id="mergeClaim",
     summary="Merge a claim",
-    opt={"body": Merge, "answer": Receipt, "scope": Scope.RECORD},
+    opt={"body": Merge, "answer": Receipt, "scope": Scope.RECORD, "if_match": True},
 )
 async def merge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Let another claim speak for this one, which says the same or (`inverted`) its negation. Nothing is moved."""
@@ -280,7 +280,7 @@ async def merge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     f"{_CLAIM}/unmerge",
     operation_id="unmergeClaim",
     summary="Undo a merge",
-    opt={"body": Unmerge, "answer": Receipt, "scope": Scope.RECORD},
+    opt={"body": Unmerge, "answer": Receipt, "scope": Scope.RECORD, "if_match": True},
 )
 async def unmerge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Let a merged claim speak for itself again. Both claims stand as they would had they never been merged."""
@@ -293,7 +293,7 @@ async def unmerge_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     f"{_CLAIM}/split",
     operation_id="splitClaim",
     summary="Split a claim",
-    opt={"body": NewSplit, "answer": Receipt, "scope": Scope.RECORD},
+    opt={"body": NewSplit, "answer": Receipt, "scope": Scope.RECORD, "if_match": True},
 )
 async def split_claim(request: ApiRequest, claim_id: FromPath[str]) -> Answer:
     """Say which statements of a claim are read in which parts of it as well; parts may be registered with it.

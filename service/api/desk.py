@@ -14,7 +14,16 @@ from msgspec import Struct
 from events.records import Claim
 from events.words import Flag, State
 from service.api.http.answer import Answer
-from service.api.http.served import ApiRequest, Served, listing, page_size, raw_page, served, wait_for_writes
+from service.api.http.served import (
+    ApiRequest,
+    Served,
+    listing,
+    page_size,
+    raw_page,
+    served,
+    unversioned,
+    wait_for_writes,
+)
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS, DUE, INQUIRIES, ON_ONE, PUBLICATIONS, TO_CORRECT, Membership
 from service.projections.documents import ClaimDocument, InquiryDocument, PublicationDocument, Standing
@@ -29,7 +38,6 @@ _LOOKED_AT = 200
 """Inquiries and texts that are looked at to find those of one story."""
 _JUDGED = 100
 """Claims that are looked at for resting on one government, a page."""
-_PRIVATE = {"Cache-Control": "private, no-cache"}
 
 
 class DeskClaim(Struct, frozen=True):
@@ -101,7 +109,7 @@ async def read_desk(request: ApiRequest, story: FromQuery[str | None] = None) ->
         _overdue(here, story),
         _to_correct(here, story),
     )
-    return Answer(msgspec.json.encode(Desk(single, government, review, overdue, ours)), headers=_PRIVATE)
+    return await unversioned(request, msgspec.json.encode(Desk(single, government, review, overdue, ours)))
 
 
 @get(

@@ -12,7 +12,7 @@ from events.words import Because, Flag, Policy, PolicyName, State
 from service.api.http.answer import Answer
 from service.api.http.moments import horizon
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, served, wait_for_writes
+from service.api.http.served import ApiRequest, served, unversioned, wait_for_writes
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS
 from service.projections.documents import Membership, Standing
@@ -89,7 +89,7 @@ async def explain_claim(
     if document and document.merged_into:
         merged = document.merged_into
         content = Explanation(claim_id, name_of(chosen), ENGINE, None, (), None, None, (), (), (), merged)
-        return _answer(content)
+        return await unversioned(request, msgspec.json.encode(content))
     if moment and moment.said_by is not None:
         document = await claim_at(here.ledger, claim_id, Horizon(moment.position))
     dossier = Dossier(facts, world.facts)
@@ -102,21 +102,20 @@ async def explain_claim(
         Change(each.sentence, each.to, tuple(SuggestedEvent(event.TYPE, event) for event in each.events))
         for each in suggestions
     )
-    return _answer(
-        Explanation(
-            claim_id=claim_id,
-            policy=name_of(chosen),
-            engine=ENGINE,
-            state=verdict.state,
-            flags=verdict.flags,
-            credibility=verdict.credibility,
-            because=verdict.because,
-            reasons=reasons,
-            excluded=exclusions(verdict),
-            would_change_if=changes,
-            recorded=document.standing if document else None,
-        )
+    content = Explanation(
+        claim_id=claim_id,
+        policy=name_of(chosen),
+        engine=ENGINE,
+        state=verdict.state,
+        flags=verdict.flags,
+        credibility=verdict.credibility,
+        because=verdict.because,
+        reasons=reasons,
+        excluded=exclusions(verdict),
+        would_change_if=changes,
+        recorded=document.standing if document else None,
     )
+    return await unversioned(request, msgspec.json.encode(content))
 
 
 def _policy(named: str | None, edition: Edition) -> Policy | None:
@@ -129,10 +128,6 @@ def _policy(named: str | None, edition: Edition) -> Policy | None:
         names = ", ".join(dict.fromkeys(f"{each.name}:{each.version}" for each in known))
         raise ApiError("bad-request", f"policy: there is no {named[:80]!r}; there are {names}")
     return found[-1]
-
-
-def _answer(explanation: Explanation) -> Answer:
-    return Answer(msgspec.json.encode(explanation), headers={"Cache-Control": "private, no-cache"})
 
 
 ROUTES = (explain_claim,)

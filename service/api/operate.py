@@ -1,17 +1,26 @@
 """For those who run it: is it alive, is it ready, what does it speak, and what does a problem mean."""
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 from litestar import get
 from litestar.params import FromPath
 
 from events.errors import LedgerError
 from events.schemas import schema_bytes
-from service.api.http.answer import JSON, Answer
-from service.api.http.problems import KINDS, ApiError
+from service.api.http import caching
+from service.api.http.answer import Answer
+from service.api.http.kinds import KINDS
+from service.api.http.negotiation import HTML, JSON, TEXT, acceptable
+from service.api.http.pages import problem as problem_page
+from service.api.http.pages import problems as problems_page
+from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, Running
 from service.projections import status
 
 SCHEMA_TYPE = "application/schema+json"
+PAGES = (TEXT, HTML)
 _LARGEST_LAG = 10_000
 """Events that a projection may be behind the ledger while the service still calls itself ready."""
 
@@ -30,7 +39,7 @@ class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
     "/livez",
     operation_id="isAlive",
     summary="Is the process alive?",
-    opt={"public": True, "text": True},
+    opt={"public": True, "text": True, "cache": caching.NEVER},
     sync_to_thread=False,
 )
 def is_alive() -> Answer:
@@ -38,7 +47,12 @@ def is_alive() -> Answer:
     return Answer(b"alive\n", media_type="text/plain")
 
 
-@get("/readyz", operation_id="isReady", summary="Is the service ready?", opt={"public": True, "answer": Readiness})
+@get(
+    "/readyz",
+    operation_id="isReady",
+    summary="Is the service ready?",
+    opt={"public": True, "answer": Readiness, "cache": caching.NEVER},
+)
 async def is_ready(request: ApiRequest) -> Answer:
     """Answer 200 when the store answers and the projections keep up, else 503 with what is amiss."""
     running: Running = request.app.state.running
@@ -57,25 +71,42 @@ async def is_ready(request: ApiRequest) -> Answer:
 
 
 @get(
+    "/problems",
+    operation_id="listProblems",
+    summary="What problems there are",
+    opt={"public": True, "text": True, "media": PAGES, "cache": caching.PAGE},
+    sync_to_thread=False,
+)
+def list_problems(request: ApiRequest) -> Answer:
+    """List every problem `type`, as HTML for browsers and as text otherwise."""
+    return _page(request, problems_page)
+
+
+@get(
     "/problems/{slug:str}",
     operation_id="readProblem",
     summary="What a problem means",
-    opt={"public": True, "text": True},
+    opt={"public": True, "text": True, "media": PAGES, "cache": caching.PAGE},
     sync_to_thread=False,
 )
-def read_problem(slug: FromPath[str]) -> Answer:
-    """Say what a problem `type` means and what to do about it."""
+def read_problem(request: ApiRequest, slug: FromPath[str]) -> Answer:
+    """Say what a problem `type` means and what to do about it, as HTML for browsers and as text otherwise."""
     kind = KINDS.get(slug)
     if kind is None:
         raise ApiError("not-found", f"there is no problem {slug[:80]}")
-    return Answer(f"{kind.title} ({kind.status})\n\n{kind.advice}\n".encode(), media_type="text/plain")
+    return _page(request, partial(problem_page, kind))
+
+
+def _page(request: ApiRequest, page: Callable[..., bytes]) -> Answer:
+    html = acceptable(request.headers.get("accept", ""), PAGES) == HTML
+    return Answer(page(html=html), media_type=f"{HTML if html else TEXT}; charset=utf-8")
 
 
 @get(
     "/schemas/{name:str}",
     operation_id="readSchema",
     summary="What an event holds",
-    opt={"public": True, "schema": True},
+    opt={"public": True, "schema": True, "media": (SCHEMA_TYPE, JSON), "cache": caching.PAGE},
     sync_to_thread=False,
 )
 def read_schema(name: FromPath[str]) -> Answer:
@@ -86,14 +117,14 @@ def read_schema(name: FromPath[str]) -> Answer:
     schema = schema_bytes().get(name.removesuffix(".json"))
     if schema is None:
         raise ApiError("not-found", f"there is no schema {name[:80]}")
-    return Answer(schema, media_type=SCHEMA_TYPE, headers={"Cache-Control": "public, max-age=3600"})
+    return Answer(schema, media_type=SCHEMA_TYPE)
 
 
 @get(
     "/openapi.json",
     operation_id="readOpenApi",
     summary="This description",
-    opt={"public": True},
+    opt={"public": True, "media": (JSON,), "cache": caching.PAGE},
     include_in_schema=False,
     sync_to_thread=False,
 )
@@ -106,9 +137,7 @@ def _readiness(state: Readiness) -> Answer:
     return Answer(
         msgspec.json.encode(state),
         status=200 if state.ready else 503,
-        media_type=JSON,
-        headers={"Cache-Control": "no-store"},
     )
 
 
-ROUTES = (is_alive, is_ready, read_problem, read_schema, read_openapi)
+ROUTES = (is_alive, is_ready, list_problems, read_problem, read_schema, read_openapi)

@@ -7,7 +7,7 @@ from events.catalog import PolicyActivated
 from events.words import LongText, Part, Policy, PolicyName
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
-from service.api.http.served import ApiRequest, Receipt, caller, recorded, served
+from service.api.http.served import ApiRequest, Receipt, caller, recorded, served, unversioned
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS
 from service.reassessor import Progress, progress
@@ -64,7 +64,7 @@ async def list_policies(request: ApiRequest) -> Answer:
     content = msgspec.json.encode(
         Policies(history, tuple(BUILT_IN.values()), await progress(here.queries.store, here.ledger))
     )
-    return Answer(content, headers={"Cache-Control": "private, no-cache"})
+    return await unversioned(request, content)
 
 
 @post(

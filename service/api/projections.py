@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from events.catalog import ProjectionEventSkipped
 from events.words import LongText
+from service.api.http import caching
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.problems import ApiError
@@ -22,7 +23,6 @@ from service.verification.commands import provenance
 _WHERE = "/v1/projections"
 _REBUILD = f"{_WHERE}/{{name:str}}/rebuild"
 _BY_NAME = {projection.name: projection for projection in PROJECTIONS}
-_PRIVATE = {"Cache-Control": "no-store"}
 
 
 class Skip(Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,13 +36,13 @@ class Skip(Struct, frozen=True, forbid_unknown_fields=True):
     _WHERE,
     operation_id="listProjections",
     summary="List projections",
-    opt={"items": ProjectionStatus, "whole": True, "scope": Scope.READ},
+    opt={"items": ProjectionStatus, "whole": True, "scope": Scope.READ, "cache": caching.NEVER},
 )
 async def list_projections(request: ApiRequest) -> Answer:
     """List the projections: how far each is behind the ledger, whether it is being rebuilt, whether it stopped."""
     here = served(request)
     items = await status.of_all(here.queries.store, here.ledger)
-    return Answer(msgspec.json.encode({"items": items, "next_after": None}), headers=_PRIVATE)
+    return Answer(msgspec.json.encode({"items": items, "next_after": None}))
 
 
 @post(
@@ -98,7 +98,7 @@ def _named(name: str) -> Projection:
 async def _status(request: ApiRequest, projection: Projection, code: int) -> Answer:
     here = served(request)
     (one,) = [each for each in await status.of_all(here.queries.store, here.ledger) if each.name == projection.name]
-    return Answer(msgspec.json.encode(one), status=code, headers=_PRIVATE)
+    return Answer(msgspec.json.encode(one), status=code)
 
 
 ROUTES = (list_projections, rebuild_projection, cancel_rebuild, skip_event)

@@ -26,6 +26,7 @@ from service.api.http.served import (
     page_size,
     recorded,
     served,
+    unversioned,
     wait_for_writes,
 )
 from service.auth.scopes import Scope
@@ -117,7 +118,7 @@ async def get_source_record(
         by_year={year: dict(sorted(by_year[year].items())) for year in sorted(by_year)},
         next_after=None if page.next_after is None else str(here.ledger.cursor(page.next_after)),
     )
-    return Answer(msgspec.json.encode(content), headers={"Cache-Control": "private, no-cache"})
+    return await unversioned(request, msgspec.json.encode(content))
 
 
 class _Named(Struct):
@@ -131,7 +132,7 @@ _named = msgspec.json.Decoder(_Named).decode
     f"{_WHERE}/{{source_id:str}}",
     operation_id="updateSource",
     summary="Describe a source anew",
-    opt={"body": SourceChanges, "answer": Receipt, "scope": Scope.RECORD},
+    opt={"body": SourceChanges, "answer": Receipt, "scope": Scope.RECORD, "if_match": True},
 )
 async def update_source(request: ApiRequest, source_id: FromPath[str]) -> Answer:
     """Change a source: members that are left out stay, those that are null are cleared.

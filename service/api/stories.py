@@ -12,7 +12,17 @@ from events.records import Closing, Story, StoryChanges
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.moments import horizon
-from service.api.http.served import ApiRequest, Receipt, caller, document, listing, page_size, recorded, served
+from service.api.http.served import (
+    ApiRequest,
+    Receipt,
+    caller,
+    document,
+    listing,
+    page_size,
+    recorded,
+    served,
+    unversioned,
+)
 from service.auth.scopes import Scope
 from service.projections.catalog import STORIES
 from service.projections.documents import StoryDocument
@@ -64,14 +74,14 @@ async def get_story(
     found = await story_at(ledger, story_id, moment) if story_id.startswith("story_") else None
     if found is None:
         raise NotOnRecord(f"there was no story {story_id[:80]} then")
-    return Answer(msgspec.json.encode(found), headers={"Cache-Control": "private, no-cache"})
+    return await unversioned(request, msgspec.json.encode(found))
 
 
 @patch(
     f"{_WHERE}/{{story_id:str}}",
     operation_id="updateStory",
     summary="Describe a story anew",
-    opt={"body": StoryChanges, "answer": Receipt, "scope": Scope.RECORD},
+    opt={"body": StoryChanges, "answer": Receipt, "scope": Scope.RECORD, "if_match": True},
 )
 async def update_story(request: ApiRequest, story_id: FromPath[str]) -> Answer:
     """Change a story: members that are left out stay, those that are null are cleared.

@@ -49,8 +49,10 @@ class Newsroom:
             await self.source(name, **more)
 
     async def send(self, method: str, path: str, body: object, **headers: str) -> httpx2.Response:
-        """Send a write, whatever comes of it."""
+        """Send a write, whatever comes of it; what needs a version is sent for any, unless one is named."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if method == "PATCH" or path.endswith(("/merge", "/unmerge", "/split")):
+            named = {"If-Match": "*"} | named
         answer = await self.api.request(method, path, json=body, headers=named)
         self.after = answer.headers.get("Onrecord-After", self.after)
         return answer

@@ -278,18 +278,22 @@ async def test_an_event_over_60_kib_is_refused_even_if_its_body_is_not(desk: Des
 
 
 async def test_a_precondition_that_does_not_hold_or_is_none_is_refused(desk: Desk, subtests: pytest.Subtests) -> None:
-    """If-Match with another version or of another epoch gets 412, with what is no ETag of ours 400."""
+    """If-Match with another version, epoch or service, or a weak tag, gets 412; with what is no ETag 400."""
     epoch = desk.ledger.epoch
     for given, status, slug in [
         (f'"{epoch}.1.1"', 412, "version-mismatch"),
         (f'"{epoch}.999.1"', 412, "version-mismatch"),
         ('"0123456789abc.1.1"', 412, "version-mismatch"),
-        ('"nonsense"', 400, "bad-request"),
+        ('"nonsense"', 412, "version-mismatch"),
+        (f'"{epoch}"', 412, "version-mismatch"),
+        (f'"{epoch}.x.1"', 412, "version-mismatch"),
+        (f'"{epoch}.-1.1"', 412, "version-mismatch"),
+        (f'W/"{epoch}.1.1"', 412, "version-mismatch"),
+        ('""', 412, "version-mismatch"),
         ("nonsense", 400, "bad-request"),
-        (f'"{epoch}"', 400, "bad-request"),
-        (f'"{epoch}.x.1"', 400, "bad-request"),
-        (f'"{epoch}.-1.1"', 400, "bad-request"),
-        ('""', 400, "bad-request"),
+        (f"{epoch}.1.1", 400, "bad-request"),
+        ('"nonsense', 400, "bad-request"),
+        ("", 400, "bad-request"),
     ]:
         with subtests.test(given):
             await desk.refuses("POST", desk.statements, status, slug, json=desk.said(), headers={"If-Match": given})

@@ -68,6 +68,7 @@ WANTED = {
     "skipEvent": Scope.ADMIN,
     "isAlive": PUBLIC,
     "isReady": PUBLIC,
+    "listProblems": PUBLIC,
     "readProblem": PUBLIC,
     "readSchema": PUBLIC,
     "readOpenApi": PUBLIC,

@@ -5,7 +5,8 @@ from typing import Any
 
 from events.schemas import Schema
 from service.api.description.shapes import reference
-from service.api.http.problems import KINDS, MEDIA_TYPE
+from service.api.http.kinds import KINDS
+from service.api.http.problems import MEDIA_TYPE
 from service.api.http.served import READ_AFTER, Receipt
 
 _TEXT: Schema = {"type": "string", "maxLength": 200}
@@ -19,7 +20,7 @@ HEADERS: dict[str, Schema] = {
     "Cache-Control": {"description": "Who may keep the answer, and for how long (RFC 9111).", "schema": _TEXT},
     "ETag": {
         "description": "The version of the document, for `If-Match` and `If-None-Match`.",
-        "schema": {"type": "string", "pattern": '^"[^"]+"$', "maxLength": 200},
+        "schema": {"type": "string", "pattern": '^(W/)?"[^"]+"$', "maxLength": 200},
     },
     "Link": {
         "description": "Where the next page is (RFC 8288): `rel=next`.",

@@ -134,7 +134,8 @@ def _parameter(parameter: Schema) -> Schema:
 def _content(opt: Mapping[str, Any], refs: dict[type, Schema]) -> Schema:
     """Return what a route gives when all is well."""
     if "text" in opt:
-        return {"text/plain": {"schema": {"type": "string", "maxLength": 10_000}}}
+        text: Schema = {"schema": {"type": "string", "maxLength": 20_000}}
+        return dict.fromkeys(opt.get("media", ("text/plain",)), text)
     if "schema" in opt:
         return {"application/schema+json": {"schema": {"type": "object"}}}
     if "items" in opt:

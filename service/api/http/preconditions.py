@@ -1,17 +1,24 @@
 """ETags and preconditions (RFC 9110, section 13): ``"epoch.version.generation"`` of a document.
 
-A fourth part is the hash of what a document shows of other things; only If-None-Match compares it.
+A fourth part is the hash of what a document shows of other things; only If-None-Match compares it. The coded forms of
+an answer have the same tag with the coding behind it, and all of them name the same version.
 
-If-None-Match compares all of it. If-Match ignores the generation: a rebuild changes no fact.
+If-None-Match compares all but the coding. If-Match ignores the generation, too: a rebuild changes no fact.
 """
 
 import hashlib
+import re
 from typing import Any
 
 from litestar import Request
 
 from events.ledger import Ledger
+from service.api.http.negotiation import CODINGS
 from service.api.http.problems import ApiError
+
+_ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_LONGEST = 16
+_CODED = tuple(f'-{coding}"' for coding in CODINGS)
 
 
 def etag(ledger: Ledger, version: int, generation: int, beside: bytes = b"") -> str:
@@ -20,29 +27,50 @@ def etag(ledger: Ledger, version: int, generation: int, beside: bytes = b"") -> 
     return f'"{ledger.epoch}.{version}.{generation}{rest}"'
 
 
-def not_modified(request: Request[Any, Any, Any], tag: str) -> bool:
-    """Whether the caller has this version already: If-None-Match names it, weakly compared."""
+def content_tag(content: bytes) -> str:
+    """Return the entity tag of what has no version: weak, for the same may be said in other bytes tomorrow."""
+    return f'W/"{hashlib.sha256(content).hexdigest()[:24]}"'
+
+
+def not_modified(request: Request[Any, Any, Any], tag: str) -> str | None:
+    """Return the tag by which the caller has this version already, if it does: If-None-Match, weakly compared."""
     given = request.headers.get("if-none-match")
     if given is None:
-        return False
-    tags = [each.strip().removeprefix("W/") for each in given.split(",")]
-    return "*" in tags or tag in tags
+        return None
+    if given.strip() == "*":
+        return tag
+    wanted = tag.removeprefix("W/")
+    return next((each for each in _ENTITY_TAG.findall(given) if _uncoded(each.removeprefix("W/")) == wanted), None)
 
 
 def expected_versions(request: Request[Any, Any, Any], ledger: Ledger) -> frozenset[int] | None:
     """Return the versions that If-Match names, or None if it does not restrict them.
 
-    A tag of another epoch names no version of this one. Raises ``bad-request`` for what is no tag of ours.
+    A tag that is weak, or not one of this epoch, names no version. Raises ``precondition-required`` if the route wants
+    the header and it is not there (RFC 6585), and ``bad-request`` for what is no list of entity tags.
     """
     given = request.headers.get("if-match")
-    if given is None or given.strip() == "*":
+    if given is None:
+        if request.route_handler.opt.get("if_match"):
+            raise ApiError("precondition-required", "this change needs If-Match: the ETag of what it changes, or *")
         return None
-    versions = set()
-    for tag in given.split(","):
-        epoch, _, rest = tag.strip().strip('"').partition(".")
-        version = rest.partition(".")[0]
-        if not (version.isascii() and version.isdigit()):
-            raise ApiError("bad-request", f"If-Match: {given[:80]} is no ETag of this service")
-        if epoch == ledger.epoch:
-            versions.add(int(version))
-    return frozenset(versions)
+    given = given.strip()
+    if given == "*":
+        return None
+    tags = _ENTITY_TAG.findall(given)
+    if not tags or _ENTITY_TAG.sub("", given).strip(" \t,"):
+        raise ApiError("bad-request", f"If-Match: {given[:80]} is no list of ETags")
+    named = (tag.strip('"').partition(".") for tag in tags)
+    versions = [(epoch, rest.partition(".")[0]) for epoch, _, rest in named]
+    return frozenset(
+        int(version)
+        for epoch, version in versions
+        if epoch == ledger.epoch and version.isascii() and version.isdigit() and len(version) <= _LONGEST
+    )
+
+
+def _uncoded(tag: str) -> str:
+    for coded in _CODED:
+        if tag.endswith(coded):
+            return tag[: -len(coded)] + '"'
+    return tag

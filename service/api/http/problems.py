@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from events import errors
 from service.api.http import access
+from service.api.http.caching import NEVER
+from service.api.http.kinds import KINDS, Kind
 from service.projections.queries import NotThereYet
 from service.verification import refusals
 
@@ -36,15 +38,6 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     errors: tuple[ErrorDetail, ...] = ()
 
 
-class Kind(Struct, frozen=True):
-    """A kind of problem: its ``type`` is ``/problems/<slug>``, and ``advice`` is what that page says to do."""
-
-    slug: str
-    status: int
-    title: str
-    advice: str
-
-
 class ApiError(Exception):
     """An error that the API itself finds. ``slug`` names its kind."""
 
@@ -54,47 +47,6 @@ class ApiError(Exception):
         super().__init__(detail)
         self.slug, self.detail, self.pointer, self.headers = slug, detail, pointer, headers or {}
 
-
-KINDS = {
-    kind.slug: kind
-    for kind in (
-        Kind("bad-request", 400, "The request is malformed", "Mend what the detail names, and send it again."),
-        Kind("not-json", 400, "The body is not JSON", "Send one JSON object (RFC 8259) in UTF-8."),
-        Kind("bad-cursor", 400, "The cursor is malformed or of another epoch", "Use a cursor as an answer gave it."),
-        Kind("unauthorized", 401, "A valid API key is needed", "Send `Authorization: Bearer onrecord_…`."),
-        Kind("forbidden", 403, "The key does not open this", "Use a key of this ledger with the scope for it."),
-        Kind("not-found", 404, "There is no such thing", "Check the identifier; nothing is ever deleted."),
-        Kind("method-not-allowed", 405, "The resource has no such method", "See the Allow header."),
-        Kind("already-recorded", 409, "It is on record already", "Nothing to do: it was not recorded again."),
-        Kind("too-much-contention", 409, "Others were quicker each time", "Try again; nothing was recorded."),
-        Kind("version-mismatch", 412, "It has moved on", "Read it again, decide again, send the new ETag."),
-        Kind("too-large", 413, "The body or the event is too large", "Keep a request under 60 KiB; link to documents."),
-        Kind("unsupported-media-type", 415, "The body is of another type", "Send `Content-Type: application/json`."),
-        Kind("invalid", 422, "The body is not valid", "Mend each place that errors[] points to."),
-        Kind(
-            "unknown-reference", 422, "The body names something unknown", "Register it first, or mend the identifier."
-        ),
-        Kind("rule-broken", 422, "A rule of the record forbids it", "The detail names the rule."),
-        Kind("idempotency-conflict", 422, "The Idempotency-Key was used for another request", "Use a new key."),
-        Kind(
-            "too-many-streams", 429, "The key has too many streams open", "Close one, or follow more with one of them."
-        ),
-        Kind("internal-error", 500, "Something broke on our side", "Try again; if it stays, report the time."),
-        Kind("store-unavailable", 503, "The store is not available", "Try again; nothing was recorded."),
-        Kind("outcome-unknown", 503, "The outcome is not known", "Send it again with the same Idempotency-Key."),
-        Kind(
-            "store-full",
-            503,
-            "The store takes no more writes",
-            "Give the store more memory or disk; nothing was recorded.",
-        ),
-        Kind("clock-skew", 503, "The store's clock is wrong", "Mend the clock; nothing was recorded."),
-        Kind("streams-full", 503, "Too many streams are open", "Try again in a moment; another process may have room."),
-        Kind("too-slow", 503, "The stream was taken too slowly", "Resume from the last id, and read faster."),
-        Kind("shutting-down", 503, "The service is about to stop", "Try again, or resume from the last id."),
-        Kind("not-there-yet", 503, "The reading side has not caught up", "Try again in a moment."),
-    )
-}
 
 _KIND_OF: dict[type[Exception], str] = {
     refusals.NotOnRecord: "not-found",
@@ -137,7 +89,7 @@ def answer(request: Request, error: Exception) -> Response[bytes]:  # type: igno
         msgspec.json.encode(_problem(kind, detail, request.url.path, found)),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
-        headers=headers | {"Cache-Control": "no-store"},
+        headers=headers | {"Cache-Control": NEVER},
     )
 
 
@@ -161,15 +113,29 @@ def _read(error: Exception) -> tuple[str, str, tuple[ErrorDetail, ...], dict[str
         return error.slug, error.detail, found, error.headers
     slug = next((_KIND_OF[type_] for type_ in type(error).__mro__ if type_ in _KIND_OF), None)
     if isinstance(error, HTTPException):
-        headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+        allow = next((value for name, value in (error.headers or {}).items() if name.lower() == "allow"), "")
+        headers = {"Allow": _allowed(allow)} if allow else {}
         slug = slug or _BY_STATUS.get(error.status_code, "internal-error")
         return slug, _detail(slug, error), (), headers
     if isinstance(error, refusals.Refusal) and slug:
         found = (ErrorDetail(error.detail, error.pointer),) if error.pointer else ()
         return slug, error.detail, found, {}
     if slug:
-        return slug, str(error), (), {}
+        return slug, _said(slug, error), (), {}
     return "internal-error", "the request could not be carried out; the log says why", (), {}
+
+
+def _said(slug: str, error: Exception) -> str:
+    """Return what an error of ours says to a client; what one of the store says may tell where that is."""
+    if KINDS[slug].status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NotThereYet):
+        return KINDS[slug].means
+    return str(error)
+
+
+def _allowed(methods: str) -> str:
+    """Return the methods of a resource as the ``Allow`` header names them: whatever can be read has HEAD, too."""
+    named = {each.strip() for each in methods.split(",")}
+    return ", ".join(sorted(named | {"HEAD"} if "GET" in named else named))
 
 
 def _detail(slug: str, error: HTTPException) -> str:

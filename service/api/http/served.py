@@ -17,6 +17,7 @@ from events.envelope import subject_of
 from events.ledger import Ledger
 from service.api.http import access, preconditions
 from service.api.http.answer import Answer
+from service.api.http.caching import NEVER
 from service.api.http.confidential import confidentially, has_sealed, shown
 from service.api.http.problems import ApiError
 from service.api.http.streaming import Streams
@@ -33,8 +34,8 @@ from service.webhooks.egress import Egress
 READ_AFTER = "Onrecord-After"
 """Every write answers with this header; a read that carries it sees that write."""
 _LARGEST_KEY = 255
-_CACHE_CONTROL = {False: "private, no-cache", True: "no-store"}
-"""By whether anything confidential was opened for the answer."""
+_OPENED = {"Cache-Control": NEVER}
+"""What an answer says for which anything confidential was opened."""
 _LARGEST_PAGE = 200
 
 
@@ -225,18 +226,16 @@ async def fresh(request: ApiRequest, content: bytes, tag: str) -> Answer:
     What was opened is not to be kept, and never 304: it can be erased without any change of the document.
     """
     opened = request.auth.opens is not None and has_sealed(content)
-    headers = {"ETag": tag, "Cache-Control": _CACHE_CONTROL[opened]}
-    if not opened and preconditions.not_modified(request, tag):
-        return Answer(b"", status=304, headers=headers)
+    headers = {"ETag": tag} | (_OPENED if opened else {})
+    if not opened and (known := preconditions.not_modified(request, tag)):
+        return Answer(b"", status=304, headers={"ETag": known})
     (content,) = await shown(request.auth.opens, [content])
     return Answer(content, headers=headers)
 
 
 async def unversioned(request: ApiRequest, document: bytes) -> Answer:
-    """Answer with a document that is stored nowhere as the caller may see it."""
-    opened = request.auth.opens is not None and has_sealed(document)
-    (content,) = await shown(request.auth.opens, [document])
-    return Answer(content, headers={"Cache-Control": _CACHE_CONTROL[opened]})
+    """Answer with a document that is stored nowhere as the caller may see it, or 304 if the caller has it."""
+    return await fresh(request, document, preconditions.content_tag(document))
 
 
 async def documents_page(
@@ -283,7 +282,7 @@ def raw_page(  # noqa: PLR0913 - what a page is
     """Answer with stored bytes in one member, and ``next_after`` beside them, also as a Link (RFC 8288)."""
     following = b"null" if next_after is None else f'"{next_after}"'.encode()
     content = b'{"%s":[%s],"next_after":%s}' % (member.encode(), b",".join(items), following)
-    headers = {"Cache-Control": _CACHE_CONTROL[opened]} | dict(headers or {})
+    headers = (_OPENED if opened else {}) | dict(headers or {})
     if next_after is not None:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         query = urlencode([*kept, ("after", next_after)])
