@@ -107,3 +107,11 @@ class UnreadableEvent(LedgerError):
 
 class BadCursor(LedgerError):
     """A cursor that is no ``epoch.position`` of this ledger."""
+
+
+class CursorPassed(BadCursor):
+    """A cursor of an epoch before a restore. ``resume_after`` is the one of the present epoch to go on from."""
+
+    def __init__(self, cursor: str, resume_after: str) -> None:
+        super().__init__(f"the ledger was restored since {cursor!r}; go on from {resume_after!r}")
+        self.resume_after = resume_after

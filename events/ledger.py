@@ -15,6 +15,7 @@ from msgspec import Struct
 from events import catalog, keys, moments
 from events.catalog import LedgerCreated
 from events.envelope import LARGEST_EVENT, REFERENCE, Cursor, Entry, Provenance, encode, stored_size, streams_of
+from events.epochs import Epochs
 from events.errors import (
     BadCursor,
     CommandConflict,
@@ -56,7 +57,13 @@ class Ledger:
         self._store = store
         self._commits = GroupCommit(store, self.keys, epochs)
         self._tail = Tail(store, self.keys.events)
-        self.epoch = _latest_epoch(epochs)
+        self._epochs = Epochs(epochs)
+        self._end = 0
+
+    @property
+    def epoch(self) -> str:
+        """The present epoch."""
+        return self._epochs.latest
 
     @classmethod
     async def open(cls, store: Store, name: str = "main", *, create: Policy | None = None) -> "Ledger":
@@ -196,6 +203,7 @@ class Ledger:
         """Return the end of the ledger."""
         with answering():
             found = await self._store.hmget(self.keys.head, ["position", "time"])
+        self._end = max(self._end, int(found[0] or 0))
         return Head(int(found[0] or 0), int(found[1] or 0))
 
     async def refuse(self, why: str) -> None:
@@ -230,10 +238,20 @@ class Ledger:
         return Cursor(self.epoch, position)
 
     def position_of(self, cursor: str) -> int:
-        """Return the position that a cursor names. Raises ``BadCursor`` if it is not one of this ledger's epoch."""
-        epoch, position = Cursor.parse(cursor)
-        if epoch != self.epoch:
-            raise BadCursor(f"{cursor!r} is of another epoch; this one is {self.epoch}")
+        """Return the position that a cursor names.
+
+        Raises ``CursorPassed`` if it is of an epoch before a restore, and ``BadCursor`` if it is none of this ledger.
+        """
+        return self._epochs.position_of(Cursor.parse(cursor))
+
+    async def reached(self, cursor: str) -> int:
+        """Return the position that a cursor names, which the ledger has reached.
+
+        Raises what :meth:`position_of` does, and ``BadCursor`` for one beyond the end.
+        """
+        position = self.position_of(cursor)
+        if position > self._end and position > (await self.head()).position:
+            raise BadCursor(f"{cursor!r} is beyond the end of the ledger")
         return position
 
     async def drain(self) -> None:
@@ -254,6 +272,7 @@ class Ledger:
     async def _create(self, policy: Policy) -> None:
         """Record ``ledger.created`` at position 1, unless another process was quicker."""
         epoch = new_epoch()
+        self._epochs = Epochs(f"{epoch}:1")
         created = LedgerCreated(ledger=self.name, epoch=epoch, policy=policy)
         provenance = Provenance(actor="system", command_id=f"sys:create:{self.name}", command_hash="0" * 64)
         command = self._prepare(Command([created], {REFERENCE: 0}, provenance))
@@ -265,8 +284,7 @@ class Ledger:
             if not epochs:
                 raise
             self._commits = GroupCommit(self._store, self.keys, epochs.decode())
-            epoch = _latest_epoch(epochs.decode())
-        self.epoch = epoch
+            self._epochs = Epochs(epochs.decode())
         await self._store.sadd(keys.LEDGERS, self.name)
 
     async def _check_head(self) -> None:
@@ -277,8 +295,3 @@ class Ledger:
         position = entry_of(*last[0]).position if last else 0
         if position != head.position:
             raise LedgerDamaged(f"ledger {self.name!r}: the head is at {head.position}, the log ends at {position}")
-
-
-def _latest_epoch(epochs: str) -> str:
-    """Return the last of ``epoch:first position, …``, or nothing."""
-    return epochs.rpartition(",")[2].partition(":")[0]

@@ -25,16 +25,17 @@ from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided, confidentially
 from service.api.http.moments import horizon, position_in
+from service.api.http.pagination import place
 from service.api.http.problems import ApiError
 from service.api.http.served import (
     ApiRequest,
     Receipt,
     caller,
     claim_of,
-    documents_page,
     fresh,
     listing,
     on_claim,
+    page_of,
     page_size,
     raw_page,
     recorded,
@@ -128,6 +129,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     as_of: FromQuery[str | None] = None,
     said_by: FromQuery[str | None] = None,
     after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
 ) -> Answer:
     """List claims in the order in which they were registered.
@@ -145,17 +147,15 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     ledger = served(request).ledger
     moment = await horizon(ledger, as_of, said_by)
     if moment is None:
-        since = None if changed_since is None else position_in(ledger, changed_since)
-        return await listing(request, CLAIMS, filters, after, page_size(limit), changed_since=since)
+        since = None if changed_since is None else await position_in(ledger, changed_since)
+        return await listing(request, CLAIMS, filters, after, page_size(limit), before=before, changed_since=since)
     if story is None:
         raise ApiError("bad-request", "as_of and said_by list the claims of one story: give story too")
     if source is not None or changed_since is not None:
         raise ApiError("bad-request", "source and changed_since list the claims of now: leave as_of and said_by out")
-    start = ledger.position_of(after) if after is not None else 0
-    page = await claims_at_moment(served(request), story, moment, start, page_size(limit))
+    page = await claims_at_moment(served(request), story, moment, await place(ledger, after, before), page_size(limit))
     kept = [each for each in page.items if _fits(each, stands, flag or [], tag, party, text, parent)]
-    next_after = None if page.next_after is None else str(ledger.cursor(page.next_after))
-    return await documents_page(request, [msgspec.json.encode(each) for each in kept], next_after)
+    return await page_of(request, page.listed, [msgspec.json.encode(each) for each in kept])
 
 
 def _fits(  # noqa: PLR0913 - one argument a filter
@@ -232,22 +232,33 @@ def _part(seen: _PartSeen) -> PartOfClaim:
     opt={"events": True, "scope": Scope.READ},
 )
 async def get_claim_history(
-    request: ApiRequest, claim_id: FromPath[str], after: FromQuery[str | None] = None, limit: FromQuery[int] = 50
+    request: ApiRequest,
+    claim_id: FromPath[str],
+    after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
+    limit: FromQuery[int] = 50,
 ) -> Answer:
     """Read every event of a claim, as it was recorded."""
     ledger = served(request).ledger
     limit = page_size(limit)
     if not claim_id.startswith("claim_"):
         raise NotOnRecord(f"there is no claim {claim_id[:80]}")
-    version = await ledger.version_at(claim_id, ledger.position_of(after)) if after is not None else 0
-    entries = await ledger.history(claim_id, after=version, limit=limit + 1)
+    at = await place(ledger, after, before)
+    begin = await ledger.version_at(claim_id, at.after) if at.after else 0
+    if at.before is not None:
+        end = await ledger.version_at(claim_id, at.before)
+        begin, limit = max(0, end - limit), min(end, limit)
+    entries = await ledger.history(claim_id, after=begin, limit=limit + 1)
     if not entries and not await ledger.version(claim_id):
         raise NotOnRecord(f"there is no claim {claim_id[:80]}")
-    more = len(entries) > limit
     page = entries[:limit]
-    return raw_page(
-        request, "events", [entry.raw for entry in page], str(ledger.cursor(page[-1].position)) if more else None
-    )
+    following = before
+    if before is None and len(entries) > limit:
+        following = str(ledger.cursor(page[-1].position))
+    preceding = None
+    if begin:
+        preceding = str(ledger.cursor(page[0].position - 1)) if page else after
+    return raw_page(request, "events", [entry.raw for entry in page], following, prev_before=preceding)
 
 
 @patch(

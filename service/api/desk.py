@@ -9,17 +9,18 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import get
 from litestar.params import FromQuery
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from events.records import Claim
 from events.words import Flag, State
 from service.api.http.answer import Answer
+from service.api.http.pagination import Place, place
 from service.api.http.served import (
     ApiRequest,
     Served,
     listing,
+    page_of,
     page_size,
-    raw_page,
     served,
     unversioned,
     wait_for_writes,
@@ -27,6 +28,7 @@ from service.api.http.served import (
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS, DUE, INQUIRIES, ON_ONE, PUBLICATIONS, TO_CORRECT, Membership
 from service.projections.documents import ClaimDocument, InquiryDocument, PublicationDocument, Standing
+from service.projections.queries import Page
 from service.verification.in_force import Dossier
 from service.verification.reliance import on_one_government
 
@@ -122,6 +124,7 @@ async def list_claims_on_one_government(
     request: ApiRequest,
     story: FromQuery[str | None] = None,
     after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
 ) -> Answer:
     """List corroborated claims whose only disinterested origin is the word of one government.
@@ -130,9 +133,9 @@ async def list_claims_on_one_government(
     """
     here = served(request)
     await wait_for_writes(request, CLAIMS)
-    start = here.ledger.position_of(after) if after is not None else 0
-    items, following = await _on_one_government(here, story, start, min(page_size(limit), _JUDGED))
-    return raw_page(request, "items", items, None if following is None else str(here.ledger.cursor(following)))
+    at = await place(here.ledger, after, before)
+    page = await _on_one_government(here, story, at, min(page_size(limit), _JUDGED))
+    return await page_of(request, page, page.items)
 
 
 @get(
@@ -141,10 +144,11 @@ async def list_claims_on_one_government(
     summary="List inquiries",
     opt={"items": InquiryDocument, "scope": Scope.READ},
 )
-async def list_inquiries(
+async def list_inquiries(  # noqa: PLR0913 - one argument a filter
     request: ApiRequest,
     status: FromQuery[Literal["open", "answered", "expired", "voided"] | None] = None,
     after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
     *,
     overdue: FromQuery[bool] = False,
@@ -155,15 +159,17 @@ async def list_inquiries(
     `next_after`: only one without is the last.
     """
     if not overdue:
-        return await listing(request, INQUIRIES, [("status", status)] if status else [], after, page_size(limit))
+        return await listing(
+            request, INQUIRIES, [("status", status)] if status else [], after, page_size(limit), before=before
+        )
     here = served(request)
     await wait_for_writes(request, INQUIRIES)
-    start = here.ledger.position_of(after) if after is not None else 0
-    page = await here.queries.page(INQUIRIES, [("status", "open")], after=start, limit=page_size(limit))
-    items = [raw for raw in page.items if _inquiry(raw).deadline <= _now() and status in {None, "open"}]
-    return raw_page(
-        request, "items", items, None if page.next_after is None else str(here.ledger.cursor(page.next_after))
+    at = await place(here.ledger, after, before)
+    page = await here.queries.page(
+        INQUIRIES, [("status", "open")], after=at.after, before=at.before, limit=page_size(limit)
     )
+    items = [raw for raw in page.items if _inquiry(raw).deadline <= _now() and status in {None, "open"}]
+    return await page_of(request, page, items)
 
 
 class _Seen(Struct):
@@ -211,14 +217,14 @@ async def _flagged(here: Served, flag: Flag, story: str | None) -> DeskClaims:
 
 
 async def _governments(here: Served, story: str | None) -> DeskClaims:
-    items, following = await _on_one_government(here, story, 0, _JUDGED)
+    page = await _on_one_government(here, story, Place(), _JUDGED)
     where = _where("/v1/desk/on-one-government", story=story)
-    return DeskClaims(len(items), following is not None, tuple(map(_brief, items[:_FIRST])), where)
+    return DeskClaims(len(page.items), page.next_after is not None, tuple(map(_brief, page.items[:_FIRST])), where)
 
 
-async def _on_one_government(here: Served, story: str | None, after: int, limit: int) -> tuple[list[bytes], int | None]:
+async def _on_one_government(here: Served, story: str | None, at: Place, limit: int) -> Page:
     """Return, of the next claims that rest on one disinterested origin, those for which it is a government."""
-    page = await here.queries.page(CLAIMS, [ON_ONE, *_of(story)], after=after, limit=limit)
+    page = await here.queries.page(CLAIMS, [ON_ONE, *_of(story)], after=at.after, before=at.before, limit=limit)
 
     async def judged(raw: bytes) -> bool:
         claim_id = _seen(raw).id
@@ -229,7 +235,7 @@ async def _on_one_government(here: Served, story: str | None, after: int, limit:
         return on_one_government(Dossier(facts, world.facts), world.context(facts.claim), world.policy)
 
     kept = [await judged(raw) for raw in page.items]
-    return [raw for raw, so in zip(page.items, kept, strict=True) if so], page.next_after
+    return structs.replace(page, items=[raw for raw, so in zip(page.items, kept, strict=True) if so])
 
 
 async def _overdue(here: Served, story: str | None) -> DeskInquiries:

@@ -72,7 +72,7 @@ async def read_events(  # noqa: PLR0913 - one argument a filter
     end = (await ledger.head()).position
     if wanted == LIVE:
         return _live(request, selection, after, limit, end)
-    start = ledger.position_of(after) if after is not None else 0
+    start = await ledger.reached(after) if after is not None else 0
     if wanted == NDJSON:
         if limit is not None and limit < 0:
             raise ApiError("bad-request", f"limit is at least 0, not {limit}")

@@ -5,10 +5,12 @@ import asyncio
 import msgspec
 from msgspec import Struct, structs
 
+from service.api.http.pagination import Place
 from service.api.http.served import Served
 from service.projections.catalog import CLAIMS
 from service.projections.documents import ClaimWithStatements, Standing
 from service.projections.past import claim_at
+from service.projections.queries import Page
 from service.verification.facts import Horizon
 from service.verification.in_force import Dossier
 from service.verification.policy import ENGINE, evaluate, name_of
@@ -24,10 +26,10 @@ class ClaimAtMoment(ClaimWithStatements, frozen=True):
 
 
 class Claims(Struct, frozen=True):
-    """Claims of one story at a moment, and the position to continue after; None at the end."""
+    """Claims of one story at a moment, and the page of the index that they were found in."""
 
     items: list[ClaimAtMoment]
-    next_after: int | None
+    listed: Page
 
 
 class _Registered(Struct):
@@ -64,10 +66,11 @@ async def claim_at_moment(here: Served, claim_id: str, moment: Horizon) -> Claim
     return structs.replace(document, standing=standing, evaluated=True)
 
 
-async def claims_at_moment(here: Served, story_id: str, moment: Horizon, after: int, limit: int) -> Claims:
+async def claims_at_moment(here: Served, story_id: str, moment: Horizon, at: Place, limit: int) -> Claims:
     """Return claims of a story as they were at a moment, in the order in which they were registered."""
-    page = await here.queries.page(CLAIMS, [("story", story_id)], after=after, limit=limit)
+    page = await here.queries.page(CLAIMS, [("story", story_id)], after=at.after, before=at.before, limit=limit)
     known = [each for each in map(_registered, page.items) if each.position <= moment.position]
     found = await asyncio.gather(*(claim_at_moment(here, each.id, moment) for each in known))
-    more = page.next_after if len(known) == len(page.items) else None
-    return Claims([each for each in found if each is not None], more)
+    if len(known) < len(page.items):
+        page = structs.replace(page, next_after=None)
+    return Claims([each for each in found if each is not None], page)

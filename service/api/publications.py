@@ -52,6 +52,7 @@ async def record_publication(request: ApiRequest) -> Answer:
 async def list_publications(
     request: ApiRequest,
     after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
     *,
     to_correct: FromQuery[bool] = False,
@@ -60,7 +61,9 @@ async def list_publications(
 
     With `to_correct` only those that relied on a statement which was withdrawn since their last correction.
     """
-    return await listing(request, PUBLICATIONS, [TO_CORRECT] if to_correct else [], after, page_size(limit))
+    return await listing(
+        request, PUBLICATIONS, [TO_CORRECT] if to_correct else [], after, page_size(limit), before=before
+    )
 
 
 @get(

@@ -17,6 +17,7 @@ from events.words import State
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided, confidentially
+from service.api.http.pagination import place
 from service.api.http.served import (
     ApiRequest,
     Receipt,
@@ -52,9 +53,14 @@ async def register_source(request: ApiRequest) -> Answer:
 
 
 @get(_WHERE, operation_id="listSources", summary="List sources", opt={"items": SourceDocument, "scope": Scope.READ})
-async def list_sources(request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50) -> Answer:
+async def list_sources(
+    request: ApiRequest,
+    after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
+    limit: FromQuery[int] = 50,
+) -> Answer:
     """List sources in the order in which they were registered."""
-    return await listing(request, SOURCES, [], after, page_size(limit))
+    return await listing(request, SOURCES, [], after, page_size(limit), before=before)
 
 
 @get(
@@ -101,7 +107,7 @@ async def get_source_record(
     await wait_for_writes(request, CLAIMS)
     if await here.queries.document(SOURCES, source_id) is None:
         raise NotOnRecord(f"there is no {source_id[:80]}")
-    start = here.ledger.position_of(after) if after is not None else 0
+    start = (await place(here.ledger, after)).after
     page = await here.queries.page(CLAIMS, [("source", source_id)], after=start, limit=page_size(limit))
     outcomes: Counter[State] = Counter()
     by_year: defaultdict[str, Counter[State]] = defaultdict(Counter)

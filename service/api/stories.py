@@ -46,9 +46,14 @@ async def open_story(request: ApiRequest) -> Answer:
 
 
 @get(_WHERE, operation_id="listStories", summary="List stories", opt={"items": StoryDocument, "scope": Scope.READ})
-async def list_stories(request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50) -> Answer:
+async def list_stories(
+    request: ApiRequest,
+    after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
+    limit: FromQuery[int] = 50,
+) -> Answer:
     """List stories in the order in which they were opened."""
-    return await listing(request, STORIES, [], after, page_size(limit))
+    return await listing(request, STORIES, [], after, page_size(limit), before=before)
 
 
 @get(

@@ -16,12 +16,13 @@ from events.words import LongText, Part
 from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.pagination import place
 from service.api.http.served import (
     ApiRequest,
     Receipt,
     caller,
-    documents_page,
     fresh,
+    page_of,
     page_size,
     receipt,
     recorded,
@@ -137,6 +138,7 @@ async def register_webhook(request: ApiRequest) -> Answer:
 async def list_webhooks(
     request: ApiRequest,
     after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
     status: FromQuery[str | None] = None,
 ) -> Answer:
@@ -144,10 +146,9 @@ async def list_webhooks(
     here = served(request)
     filters: list[Membership] = [("status", status)] if status else []
     await wait_for_writes(request, WEBHOOKS)
-    start = here.ledger.position_of(after) if after is not None else 0
-    page = await here.queries.page(WEBHOOKS, filters, after=start, limit=page_size(limit))
-    next_after = None if page.next_after is None else str(here.ledger.cursor(page.next_after))
-    return await documents_page(request, await _shown(request, page.items), next_after)
+    at = await place(here.ledger, after, before)
+    page = await here.queries.page(WEBHOOKS, filters, after=at.after, before=at.before, limit=page_size(limit))
+    return await page_of(request, page, await _shown(request, page.items))
 
 
 @get(

@@ -43,6 +43,10 @@ class Page(Struct, frozen=True):
 
     items: list[bytes]
     next_after: int | None
+    prev_before: int | None = None
+    """The position up to which the page before this one goes; None at the beginning."""
+    tag: str = ""
+    """What tells the state of the projection in which the page was read: its checkpoint and generation."""
 
 
 class _Versioned(Struct):
@@ -94,17 +98,19 @@ class Queries:
         beside, _ = await self._documents(projection, generation, names) if names else ([], generation)
         return Found(raw, version, generation, tuple(each for each in beside if each is not None))
 
-    async def page(
+    async def page(  # noqa: PLR0913 - which, of what, from where on, how many
         self,
         projection: Projection,
         filters: Sequence[Membership],
         *,
         after: int = 0,
+        before: int | None = None,
         limit: int = 50,
         by: Membership | None = None,
     ) -> Page:
         """Return the documents that are in every one of the indexes, in order of registration.
 
+        They are the first ones after a position or, with ``before``, the last ones up to that and after ``after``.
         ``by`` names an index whose order it is instead.
         """
         at = await place(self.store, self._keys, projection.name)
@@ -112,28 +118,42 @@ class Queries:
             self._keys.index(projection.name, at.generation, field, value)
             for field, value in filters or [by or EVERYTHING]
         ]
-        begin = after
         walked, *checked = await self._smallest_first(indexes)
         if by and filters:
             walked, checked = self._keys.index(projection.name, at.generation, *by), indexes
-        found: list[tuple[str, int]] = []
-        more = True
-        for _ in range(_MOST_WALKS):
-            members = await self._members(walked, after)
-            for member, position in await self._in_all(members, checked):
-                found.append((member, position))
-                if len(found) > limit:
-                    break
-            more = len(members) == _WALK
-            after = members[-1][1] if members else after
-            if len(found) > limit or not more:
-                break
-        if len(found) > limit:
-            found, after, more = found[:limit], found[limit - 1][1], True
-        items, live = await self._documents(projection, at.generation, [member for member, _ in found])
+        found, last = await self._walk(walked, checked, after, before, limit)
+        names = [member for member, _ in found]
+        items, live = await self._documents(projection, at.generation, names if before is None else names[::-1])
         if live != at.generation:  # rebuilt while we read: indexes or documents may have been dropped under us
-            return await self.page(projection, filters, after=begin, limit=limit, by=by)
-        return Page([item for item in items if item is not None], after if more else None)
+            return await self.page(projection, filters, after=after, before=before, limit=limit, by=by)
+        following, preceding = (last, after or None) if before is None else (before, last)
+        tag = f"{at.checkpoint}.{at.generation}"
+        return Page([item for item in items if item is not None], following, preceding, tag)
+
+    async def _walk(
+        self, walked: str, checked: list[str], after: int, before: int | None, limit: int
+    ) -> tuple[list[tuple[str, int]], int | None]:
+        """Return members of an index that are in all of others too, from one end of a range on.
+
+        With them the position where to go on, None if nothing is left of the range.
+        """
+        found: list[tuple[str, int]] = []
+        onwards = 0 if before is None else -1
+        for _ in range(_MOST_WALKS):
+            members = await self._members(walked, after, before)
+            is_last = len(members) < _WALK
+            whole = members if is_last else _whole(members, _WALK - 1)
+            found += await self._in_all(whole, checked)
+            if len(found) > limit:
+                kept = _whole(found, limit)
+                return kept, kept[-1][1] + onwards
+            if is_last:
+                return found, None
+            if before is None:
+                after = whole[-1][1]
+            else:
+                before = whole[-1][1] - 1
+        return found, after if before is None else before
 
     async def until(
         self, projection: Projection, membership: Membership, most: int, *, limit: int = _WALK
@@ -177,9 +197,15 @@ class Queries:
             sizes = await pipeline.execute()
         return [index for _, index in sorted(zip(sizes, indexes, strict=True))]
 
-    async def _members(self, index: str, after: int) -> list[tuple[str, int]]:
+    async def _members(self, index: str, after: int, before: int | None) -> list[tuple[str, int]]:
+        """Return the first members of an index after a position or, backwards, the last ones up to one."""
         with answering():
-            found = await self.store.zrangebyscore(index, f"({after}", "+inf", start=0, num=_WALK, withscores=True)
+            if before is None:
+                found = await self.store.zrangebyscore(index, f"({after}", "+inf", start=0, num=_WALK, withscores=True)
+            else:
+                found = await self.store.zrevrangebyscore(
+                    index, before, f"({after}", start=0, num=_WALK, withscores=True
+                )
         return [(member.decode(), int(score)) for member, score in found]
 
     async def _in_all(self, members: list[tuple[str, int]], indexes: list[str]) -> list[tuple[str, int]]:
@@ -206,3 +232,12 @@ class Queries:
             pipeline.hget(self._keys.projection(projection.name), "generation")
             *found, live = await pipeline.execute()
         return list(found[0]) if found else [], int(live or 1)
+
+
+def _whole(members: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """Return the first of more members than ``most``; those at one position stay together, even if they are more.
+
+    Several documents can have changed by the same event. A page that ended among them would skip the rest.
+    """
+    beyond = members[most][1]
+    return [each for each in members[:most] if each[1] != beyond] or [each for each in members if each[1] == beyond]

@@ -14,6 +14,7 @@ from events.errors import (
     BadCursor,
     ClockSkew,
     CommandConflict,
+    CursorPassed,
     EventTooLarge,
     LedgerDamaged,
     UnknownLedger,
@@ -346,3 +347,41 @@ async def test_a_cursor_of_another_ledger_or_none_is_refused(ledger: Ledger) -> 
     for bad in ("", "7", "abc", f"{ledger.epoch}.", f"{ledger.epoch}.-1", "0000000000000.7", f"{ledger.epoch}.1x"):
         with pytest.raises(BadCursor):
             ledger.position_of(bad)
+
+
+async def test_a_cursor_beyond_the_end_is_refused(ledger: Ledger) -> None:
+    """A cursor is good as soon as the ledger has its position, also if another process recorded it, and no earlier."""
+    head = (await ledger.head()).position
+    assert head == await ledger.reached(str(ledger.cursor(head)))
+    with pytest.raises(BadCursor):
+        await ledger.reached(str(ledger.cursor(head + 1)))
+    other = await Ledger.open(ledger._store, ledger.name)
+    await other.append(command(opened()))
+    assert head + 1 == await ledger.reached(str(ledger.cursor(head + 1)))
+
+
+@pytest.mark.parametrize(
+    ("given", "resumed"),
+    [("a.3", 3), ("a.10", 10), ("a.11", 10), ("a.20", 10), ("b.12", 12), ("b.15", 14), ("b.14", 14)],
+)
+async def test_a_cursor_from_before_a_restore_says_where_to_go_on(ledger: Ledger, given: str, resumed: int) -> None:
+    """What two epochs have in common need not be read again; what comes after that may be something else now."""
+    await ledger._store.hset(ledger.keys.head, "epochs", "a:1,b:11,c:15")
+    restored = await Ledger.open(ledger._store, ledger.name)
+    assert restored.epoch == "c"
+    with pytest.raises(CursorPassed) as passed:
+        restored.position_of(given)
+    assert f"c.{resumed}" == passed.value.resume_after
+    assert restored.position_of("c.3") == 3
+    with pytest.raises(BadCursor) as unknown:
+        restored.position_of("d.3")
+    assert not isinstance(unknown.value, CursorPassed)
+
+
+async def test_who_came_from_the_first_of_many_epochs_misses_nothing(ledger: Ledger) -> None:
+    """If a later restore went back further than an earlier one, it counts."""
+    await ledger._store.hset(ledger.keys.head, "epochs", "a:1,b:30,c:15")
+    restored = await Ledger.open(ledger._store, ledger.name)
+    with pytest.raises(CursorPassed) as passed:
+        restored.position_of("a.25")
+    assert passed.value.resume_after == "c.14"

@@ -1,15 +1,21 @@
 """A newsroom to test with: a client of the API that has a story and sources, and sees its own writes."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx2
 import pytest
+import uvicorn
 
 from events.identifiers import derived_id
 from events.ledger import Ledger
 from events.store import Store
+from service.api.http.connection import Connection
+from service.app import create_app
 from service.reassessor import Reassessor
+from service.settings import Settings
 from service.timers import Timers
 from service.verification.commands import Recorder
 
@@ -25,6 +31,22 @@ CAST: dict[str, dict[str, Any]] = {
     "outlet": {"kind": "outlet"},
 }
 """Sources that a newsroom knows from the start. Red and blue are the parties of its story."""
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, headers: Mapping[str, str]) -> AsyncIterator[httpx2.AsyncClient]:
+    """Serve another API beside the one that every test has, and yield a client of it that sends these headers."""
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Connection, log_config=None, lifespan="on"))
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not running.done()
+        await asyncio.sleep(0)
+    where = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    async with httpx2.AsyncClient(base_url=where, headers=headers, timeout=10) as client:
+        yield client
+    server.should_exit = True
+    await running
 
 
 def missing(key: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 import brotli
 import httpx2
 import pytest
-import uvicorn
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
@@ -18,11 +17,10 @@ from msgspec import structs
 from events.identifiers import derived_id
 from service.api import operate
 from service.api.http import connection
-from service.api.http.connection import Connection
 from service.api.http.kinds import KINDS
 from service.app import create_app
 from service.settings import Settings
-from tests.e2e.conftest import Newsroom
+from tests.e2e.conftest import Newsroom, serving
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -334,17 +332,9 @@ DESK = "https://desk.example.org"
 @pytest.fixture
 async def shared(settings: Settings, api: httpx2.AsyncClient) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an API that pages of one other origin may use."""
-    app = create_app(structs.replace(settings, cors_origins=f"{DESK},http://localhost:3000"))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Connection, log_config=None, lifespan="on"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not serving.done()
-        await asyncio.sleep(0)
-    where = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    async with httpx2.AsyncClient(base_url=where, headers=api.headers) as client:
+    cross_origin = structs.replace(settings, cors_origins=f"{DESK},http://localhost:3000")
+    async with serving(cross_origin, api.headers) as client:
         yield client
-    server.should_exit = True
-    await serving
 
 
 def _cross_origin(answer: httpx2.Response) -> list[str]:

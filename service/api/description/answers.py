@@ -23,7 +23,7 @@ HEADERS: dict[str, Schema] = {
         "schema": {"type": "string", "pattern": '^(W/)?"[^"]+"$', "maxLength": 200},
     },
     "Link": {
-        "description": "Where the next page is (RFC 8288): `rel=next`.",
+        "description": "Where the pages beside this one are (RFC 8288): `rel=next`, `rel=prev`.",
         "schema": {"type": "string", "maxLength": 8000},
     },
     "Location": {
@@ -117,7 +117,7 @@ def _refusals(opt: Mapping[str, Any], method: str, path: str, parameters: set[st
         found |= {400}
     if "{" in path:
         found |= {404}
-    if {"after", "as_of", "changed_since", READ_AFTER, "Last-Event-ID"} & parameters:
+    if {"after", "before", "as_of", "changed_since", READ_AFTER, "Last-Event-ID"} & parameters:
         found |= {410}
     if not opt.get("public"):
         found |= {400, 401, 403, 406, 429, 503}

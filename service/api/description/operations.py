@@ -47,6 +47,7 @@ SHARED = {
 
 _KNOWN: dict[str, Schema] = {
     "after": {"description": "The cursor after which to go on, as the page before gave it.", "schema": _CURSOR},
+    "before": {"description": "The cursor up to which to go, as a `Link` with `rel=prev` gave it.", "schema": _CURSOR},
     "limit": {
         "description": "How many at most.",
         "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 200},

@@ -36,6 +36,8 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     instance: str = ""
     request_id: str = ""
     errors: tuple[ErrorDetail, ...] = ()
+    resume_after: str = ""
+    """The cursor to go on from instead of the one that was given."""
 
 
 class ApiError(Exception):
@@ -62,6 +64,7 @@ _KIND_OF: dict[type[Exception], str] = {
     errors.FollowerTooSlow: "too-slow",
     errors.StoreUnavailable: "store-unavailable",
     errors.OutcomeUnknown: "outcome-unknown",
+    errors.CursorPassed: "cursor-passed",
     errors.BadCursor: "bad-cursor",
     NotThereYet: "not-there-yet",
     NotFoundException: "not-found",
@@ -80,13 +83,13 @@ def answer(request: Request, error: Exception) -> Response[bytes]:  # type: igno
     if slug == "internal-error":
         _LOG.error("request failed", exc_info=error)
     elif kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _LOG.warning("request failed", problem=slug, why=detail)
+        _LOG.warning("request failed", problem=slug, why=str(error))
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = _RETRY_AFTER | headers
     if kind.status == HTTPStatus.UNAUTHORIZED:
         headers = {"WWW-Authenticate": "Bearer"} | headers
     return Response(
-        msgspec.json.encode(_problem(kind, detail, request.url.path, found)),
+        msgspec.json.encode(_problem(kind, detail, request.url.path, found, error)),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
         headers=headers | {"Cache-Control": NEVER},
@@ -96,15 +99,16 @@ def answer(request: Request, error: Exception) -> Response[bytes]:  # type: igno
 def problem(error: Exception, path: str) -> Problem:
     """Return the problem that an error is, where no answer can be made of it any more."""
     slug, detail, found, _ = _read(error)
-    return _problem(KINDS[slug], detail, path, found)
+    return _problem(KINDS[slug], detail, path, found, error)
 
 
-def _problem(kind: Kind, detail: str, path: str, found: tuple[ErrorDetail, ...]) -> Problem:
+def _problem(kind: Kind, detail: str, path: str, found: tuple[ErrorDetail, ...], error: Exception) -> Problem:
     """Return a problem with the request that it is about, whose line in the log has its kind."""
     request_id = ""
     if asked := access.present():
         asked.problem, request_id = kind.slug, asked.id
-    return Problem(f"/problems/{kind.slug}", kind.title, kind.status, detail, path, request_id, found)
+    resume_after = error.resume_after if isinstance(error, errors.CursorPassed) else ""
+    return Problem(f"/problems/{kind.slug}", kind.title, kind.status, detail, path, request_id, found, resume_after)
 
 
 def _read(error: Exception) -> tuple[str, str, tuple[ErrorDetail, ...], dict[str, str]]:

@@ -4,11 +4,10 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request
-from msgspec import Struct
+from msgspec import Struct, structs
 from uuid_utils import uuid7
 
 from events.catalog import Event
@@ -19,6 +18,7 @@ from service.api.http import access, preconditions
 from service.api.http.answer import Answer
 from service.api.http.caching import NEVER
 from service.api.http.confidential import confidentially, has_sealed, shown
+from service.api.http.pagination import links, place
 from service.api.http.problems import ApiError
 from service.api.http.streaming import Streams
 from service.auth.keys import Key, Keys
@@ -26,7 +26,7 @@ from service.auth.scopes import Scope
 from service.auth.vault import Vault
 from service.projections.catalog import CHANGED, CLAIMS, PARTS, Membership, Projection
 from service.projections.documents import PartDocument
-from service.projections.queries import Queries
+from service.projections.queries import NotThereYet, Page, Queries
 from service.verification.commands import Caller, Outcome, Recorder
 from service.verification.refusals import NotOnRecord
 from service.webhooks.egress import Egress
@@ -225,7 +225,7 @@ async def fresh(request: ApiRequest, content: bytes, tag: str) -> Answer:
 
     What was opened is not to be kept, and never 304: it can be erased without any change of the document.
     """
-    opened = request.auth.opens is not None and has_sealed(content)
+    opened = _opened(request, [content])
     headers = {"ETag": tag} | (_OPENED if opened else {})
     if not opened and (known := preconditions.not_modified(request, tag)):
         return Answer(b"", status=304, headers={"ETag": known})
@@ -238,14 +238,6 @@ async def unversioned(request: ApiRequest, document: bytes) -> Answer:
     return await fresh(request, document, preconditions.content_tag(document))
 
 
-async def documents_page(
-    request: ApiRequest, documents: Sequence[bytes], next_after: str | None, member: str = "items"
-) -> Answer:
-    """Answer with a page of documents as the caller may see them."""
-    opened = request.auth.opens is not None and any(map(has_sealed, documents))
-    return raw_page(request, member, await shown(request.auth.opens, documents), next_after, opened=opened)
-
-
 async def listing(  # noqa: PLR0913 - what every list has
     request: ApiRequest,
     projection: Projection,
@@ -253,21 +245,46 @@ async def listing(  # noqa: PLR0913 - what every list has
     after: str | None,
     limit: int,
     *,
+    before: str | None = None,
     changed_since: int | None = None,
 ) -> Answer:
-    """Answer with one page of documents in order of registration, and a cursor to the next.
+    """Answer with one page of documents in order of registration, and with cursors to those beside it.
 
-    With ``changed_since`` they are those changed after that position, in the order of their last events.
+    With ``changed_since`` they are those changed after that position, in the order of their last events. The answer is
+    304 if the projection has folded nothing since the page that the caller has.
     """
     here = served(request)
     await wait_for_writes(request, projection)
-    start = here.ledger.position_of(after) if after is not None else 0
-    if changed_since is not None:
-        page = await here.queries.page(projection, filters, after=max(start, changed_since), limit=limit, by=CHANGED)
-    else:
-        page = await here.queries.page(projection, filters, after=start, limit=limit)
-    next_after = None if page.next_after is None else str(here.ledger.cursor(page.next_after))
-    return await documents_page(request, page.items, next_after)
+    at = await place(here.ledger, after, before)
+    least = max(at.after, changed_since or 0)
+    by = CHANGED if changed_since is not None else None
+    page = await here.queries.page(projection, filters, after=least, before=at.before, limit=limit, by=by)
+    if page.prev_before is not None and page.prev_before <= (changed_since or 0):
+        page = structs.replace(page, prev_before=None)
+    tag = f'W/"{here.ledger.epoch}.{page.tag}"'
+    if _opened(request, page.items):
+        return await page_of(request, page, page.items)
+    if known := preconditions.not_modified(request, tag):
+        return Answer(b"", status=304, headers={"ETag": known})
+    return await page_of(request, page, page.items, headers={"ETag": tag})
+
+
+async def page_of(
+    request: ApiRequest, page: Page, documents: Sequence[bytes], *, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Answer with documents of a page as the caller may see them, and with cursors to the pages beside it."""
+    ledger = served(request).ledger
+    following, preceding = (
+        None if position is None else str(ledger.cursor(position)) for position in (page.next_after, page.prev_before)
+    )
+    opened = _opened(request, documents)
+    items = await shown(request.auth.opens, documents)
+    return raw_page(request, "items", items, following, prev_before=preceding, opened=opened, headers=headers)
+
+
+def _opened(request: ApiRequest, documents: Sequence[bytes]) -> bool:
+    """Whether anything confidential is opened for this caller in documents."""
+    return request.auth.opens is not None and any(map(has_sealed, documents))
 
 
 def raw_page(  # noqa: PLR0913 - what a page is
@@ -276,18 +293,15 @@ def raw_page(  # noqa: PLR0913 - what a page is
     items: Sequence[bytes],
     next_after: str | None,
     *,
+    prev_before: str | None = None,
     opened: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Answer with stored bytes in one member, and ``next_after`` beside them, also as a Link (RFC 8288)."""
+    """Answer with stored bytes in one member, and ``next_after`` beside them; ``Link`` has the pages on both sides."""
     following = b"null" if next_after is None else f'"{next_after}"'.encode()
     content = b'{"%s":[%s],"next_after":%s}' % (member.encode(), b",".join(items), following)
-    headers = (_OPENED if opened else {}) | dict(headers or {})
-    if next_after is not None:
-        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
-        query = urlencode([*kept, ("after", next_after)])
-        headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
-    return Answer(content, headers=headers)
+    said = (_OPENED if opened else {}) | dict(headers or {}) | links(request, next_after, prev_before)
+    return Answer(content, headers=said)
 
 
 def page_size(limit: int) -> int:
@@ -302,4 +316,8 @@ async def wait_for_writes(request: ApiRequest, projection: Projection) -> None:
     token = request.headers.get(READ_AFTER)
     if token:
         here = served(request)
-        await here.queries.wait_for(projection, here.ledger.position_of(token))
+        try:
+            await here.queries.wait_for(projection, here.ledger.position_of(token))
+        except NotThereYet:
+            await here.ledger.reached(token)  # else nobody would ever see it
+            raise
