@@ -196,7 +196,7 @@ def _(event: catalog.StatementRecorded, ground: Ground) -> Event:
 def _(event: catalog.StatementCorrected, ground: Ground) -> Event:
     facts, correction = ground.claim(event.claim_id), event.correction
     said = _statement(event.statement_id, facts)
-    if said.withdrawal is not None:
+    if said.withdrawals:
         raise RuleBroken(f"{event.statement_id} was withdrawn: what was taken back is not corrected")
     after, before = changed(correction.after), changed(correction.before)
     if not after:
@@ -229,8 +229,10 @@ def _as_corrected(said: StatementFacts) -> dict[str, object]:
 def _(event: catalog.StatementWithdrawn, ground: Ground) -> Event:
     facts = ground.claim(event.claim_id)
     said = _statement(event.statement_id, facts)
-    if said.withdrawal is not None:
-        raise AlreadyRecorded(f"{event.statement_id} was withdrawn already")
+    by_speaker = event.withdrawal.by == "speaker"
+    if any((each.by == "speaker") == by_speaker for each in said.withdrawals):
+        who = "speaker" if by_speaker else "publisher"
+        raise AlreadyRecorded(f"{event.statement_id} was withdrawn by its {who} already")
     ground.past(event.withdrawal.at, "/at")
     relied = (used.publication_id for used in facts.publications if used.position > said.position)
     return structs.replace(event, relied_on_by=tuple(relied))
@@ -385,7 +387,7 @@ def _dependents(key: str, others: Mapping[str, Facts]) -> Iterator[str]:
     """Yield what in force depends on something recorded on a claim."""
     for other in others.values():
         for said in other.statements.values():
-            if said.withdrawal is None and key in (said.repeats, said.inquiry_id, *_rests_on(said)):
+            if not said.withdrawals and key in (said.repeats, said.inquiry_id, *_rests_on(said)):
                 yield said.statement_id
         yield from (item.evidence_id for item in other.evidence.values() if item.derived_from == key)
         yield from (other.claim_id for part in other.borrowed if key in part.statement_ids)

@@ -6,6 +6,7 @@ one is under way are decided in turn, each on what the one before it will have m
 """
 
 import asyncio
+import hashlib
 import random
 import time
 from collections import deque
@@ -79,6 +80,8 @@ class Recorder:
     def __init__(self, ledger: Ledger, snapshots: Snapshots | None = None) -> None:
         self.ledger = ledger
         self.reader = Reader(ledger, snapshots)
+        self._ahead = 0
+        """By how many microseconds the store's clock is ahead of ours, as far as the last answer tells."""
         self._waiting: dict[str, deque[_Proposal]] = {}
         self._working: set[asyncio.Task[None]] = set()
 
@@ -269,7 +272,7 @@ class Recorder:
             if isinstance(appended, Appended):
                 outcome = await self._outcome(command, appended)
                 if not outcome.repeated:
-                    await self.reader.remember(decision.facts, outcome.happened)
+                    await self._done(decision, outcome)
                 _answer(proposal, outcome)
             elif not isinstance(appended, VersionConflict | OutOfTurn):
                 _refuse(proposal, appended)
@@ -296,9 +299,24 @@ class Recorder:
                 await self._pause(conflict, attempt)
             else:
                 if not outcome.repeated:
-                    await self.reader.remember(decision.facts, outcome.happened)
+                    await self._done(decision, outcome)
                 return outcome
         raise AssertionError("the last attempt returns or raises")
+
+    async def _done(self, decision: Decision, outcome: Outcome) -> None:
+        """Keep what a decision made of the facts, and see to it that it holds at the time that the store gave it.
+
+        What has no time of its own is as of when it is recorded, which a decision can only foresee. Where the foreseen
+        and the real time lie on two sides of when something else was said, the verdict is looked at once more.
+        """
+        await self.reader.remember(decision.facts, outcome.happened)
+        recorded_at = outcome.happened[-1].recorded_at
+        self._ahead = recorded_at - _clock()
+        if decide.hangs_on_its_time(decision, recorded_at):
+            for claim_id in claims_of([it.event for it in outcome.happened]):
+                command_id = f"sys:timed:{outcome.position}:{claim_id}"
+                digest = hashlib.sha256(command_id.encode()).hexdigest()
+                await self.reassess(claim_id, Caller("system", command_id, digest))
 
     async def _decide(self, proposal: _Proposal, facts: Mapping[str, Facts] | None) -> tuple[Decision, Command]:
         """Decide a command on cached facts or, where they are given, on those that will be."""
@@ -306,7 +324,7 @@ class Recorder:
         claim_ids = claims_of(proposal.events)
         world, conditions = await self.reader.read(edition, claim_ids, proposal.events, proposal.reads, facts)
         _expect(proposal.caller, conditions[_subject(proposal.events)])
-        decision = decide.on_claims(proposal.events, world, time.time_ns() // 1000)
+        decision = decide.on_claims(proposal.events, world, _clock() + self._ahead)
         story_id = decision.facts[claim_ids[0]].claim.story_id
         return decision, _command(decision.events, conditions, proposal.caller, story_id)
 
@@ -365,6 +383,11 @@ class Recorder:
         entries = await self.ledger.at(iter(range(appended.first, appended.last + 1)))
         version = await self.ledger.version_at(_subject([entry.event for entry in entries]), appended.last)
         return Outcome(tuple(map(happened, entries)), entries[0].envelope.recordedtime, version, repeated=True)
+
+
+def _clock() -> int:
+    """Return the time by our clock, in microseconds since 1970."""
+    return time.time_ns() // 1000
 
 
 def _command(events: Sequence[Event], conditions: dict[str, int], caller: Caller, story_id: str | None) -> Command:

@@ -5,19 +5,19 @@ A command proposes the events that its caller wants on record. :func:`on_claims`
 last one recorded: the claim itself, the one that speaks for it, and its parts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, Struct, structs
 
-from events import catalog
+from events import catalog, moments
 from events.catalog import ClaimStateChanged, Event
 from events.envelope import streams_of
 from events.records import Claim, Story
 from events.words import Policy
 from service.verification.checks import Ground, check
 from service.verification.context import Context, StoryFacts
-from service.verification.facts import Facts
+from service.verification.facts import Facts, StatementFacts
 from service.verification.fold import Happened, changed, fold
 from service.verification.in_force import Dossier
 from service.verification.policy import BUILT_IN, ENGINE, Verdict, evaluate, name_of, shortened
@@ -47,10 +47,14 @@ class World(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """The events to record, and the facts as they are once that is done."""
+    """The events to record, and the facts as they are once that is done.
+
+    ``at`` is the recorded time that was foreseen, in microseconds since 1970.
+    """
 
     events: tuple[Event, ...]
     facts: Mapping[str, Facts]
+    at: int
 
 
 def on_claims(proposed: Sequence[Event], world: World, now: int) -> Decision:
@@ -84,7 +88,40 @@ def on_claims(proposed: Sequence[Event], world: World, now: int) -> Decision:
     for claim_id in _affected(touched, facts):
         if change := state_change(facts[claim_id], world.verdict(claim_id), world.policy):
             record(change)
-    return Decision(tuple(decided), facts)
+    return Decision(tuple(decided), facts, at)
+
+
+def hangs_on_its_time(decision: Decision, recorded_at: int) -> bool:
+    """Whether a verdict might be another one because its events were recorded at another time than was foreseen.
+
+    Only what was said or taken back at no known time depends on that, and only on what was said between the two times.
+    """
+    if not any(map(_is_undated, decision.events)):
+        return False
+    first, last = sorted((decision.at, recorded_at))
+    said = (said for facts in decision.facts.values() for said in facts.statements.values())
+    return any(first <= bound <= last for each in said for bound in _bounds(each) if bound != decision.at)
+
+
+def _bounds(said: StatementFacts) -> Iterator[int]:
+    """Yield when what was said at a known time, or taken back, began and ended."""
+    if moment := said.said_at or said.published_at:
+        yield from moments.interval(moment)
+    for correction in said.corrections:
+        for anew in (correction.changes.said_at, correction.changes.published_at):
+            if isinstance(anew, str):
+                yield from moments.interval(anew)
+    yield from (each.hi for each in said.withdrawals)
+
+
+def _is_undated(event: Event) -> bool:
+    match event:
+        case catalog.StatementRecorded(statement=said):
+            return not (said.said_at or said.published_at)
+        case catalog.StatementWithdrawn(withdrawal=taken):
+            return taken.at is None
+        case _:
+            return False
 
 
 def reassessed(claim_id: str, world: World) -> tuple[Event, ...]:
@@ -101,14 +138,22 @@ def _claims_of(event: Event) -> Iterable[str]:
 
 
 def _affected(touched: Iterable[str], facts: Mapping[str, Facts]) -> Iterable[str]:
-    """Return the claims whose verdict may differ: those that speak for the touched ones and for their parts."""
+    """Return the claims whose verdict may differ: those that speak for the touched ones and for their parts.
+
+    Among them are those that once spoke for them: statements of theirs may rest on evidence that was found there.
+    """
     found: dict[str, None] = {}
-    for claim_id in touched:
-        for each in (claim_id, *facts[claim_id].lent_to):
-            above = facts[each]
-            while above.merged_into:
-                above = facts[above.merged_into]
-            found[above.claim_id] = None
+    waiting, seen = [*touched], set()
+    while waiting:
+        claim_id = waiting.pop(0)
+        if claim_id in seen:
+            continue
+        seen.add(claim_id)
+        above = facts[claim_id]
+        waiting += [*above.lent_to, *(each.claim_id for each in above.merges)]
+        while above.merged_into:
+            above = facts[above.merged_into]
+        found[above.claim_id] = None
     return found
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct, field, structs
 from events.records import Claim, StatementChanges
 from events.words import AmendedBy, Basis, Bearing, EvidenceOffered, Flag, Hedge, Quantity, Stance, State
 
-FOLD = 3
+FOLD = 4
 """Raised whenever :func:`fold` could give other facts for the same events; stored facts of another fold are dropped."""
 
 
@@ -105,7 +105,8 @@ class StatementFacts(Struct, omit_defaults=True, frozen=True):
     quantities: tuple[Quantity, ...] = ()
     inquiry_id: str | None = None
     corrections: tuple[CorrectionFacts, ...] = ()
-    withdrawal: WithdrawalFacts | None = None
+    withdrawals: tuple[WithdrawalFacts, ...] = ()
+    """At most one by its speaker and one by its publisher, silent or not."""
 
 
 class Check(Placed, frozen=True):

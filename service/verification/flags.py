@@ -102,7 +102,7 @@ def _evidence_challenged(voices: Voices) -> bool:
 
 
 def _corrected(voices: Voices) -> bool:
-    by_publisher = any(said.withdrawal and said.withdrawal.by != "speaker" for said in voices.record.withdrawn)
+    by_publisher = any(each.by != "speaker" for said in voices.record.withdrawn for each in said.withdrawals)
     return by_publisher or not voices.record.corrected.isdisjoint(voices.in_force)
 
 

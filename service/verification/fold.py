@@ -81,7 +81,8 @@ def _apply(facts: Facts, it: Happened) -> None:  # noqa: C901, PLR0912 - one cas
             facts.statements[key] = structs.replace(said_, corrections=(*said_.corrections, correction))
         case catalog.StatementWithdrawn(statement_id=key, withdrawal=taken):
             withdrawal = WithdrawalFacts(it.position, _end(taken.at, it), taken.by)
-            facts.statements[key] = structs.replace(facts.statements[key], withdrawal=withdrawal)
+            said_ = facts.statements[key]
+            facts.statements[key] = structs.replace(said_, withdrawals=(*said_.withdrawals, withdrawal))
         case catalog.EvidenceAdded(evidence_id=key, evidence=added):
             public = _end(added.made_public_at, it)
             facts.evidence[key] = EvidenceFacts(

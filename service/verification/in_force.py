@@ -114,11 +114,11 @@ class Shown(Struct, frozen=True):
 class InForce(Struct):
     """What holds at a moment.
 
-    ``statements`` are those that no publisher took back; what a speaker's withdrawal removes depends on who the speaker
-    is, and is left to :class:`~service.verification.voices.Voices`. ``withdrawn`` are those with a withdrawal of any
-    kind, ``corrected`` those with a correction of their substance. ``evidence`` is what the claim reads and was public;
-    ``things`` is all that a statement may rest on and evidence be a copy of: whose origins they share does not hang on
-    when that was made public, nor on which claim it was recorded.
+    ``statements`` are those that no publisher alone took back; what a speaker's withdrawal removes depends on who the
+    speaker is, and is left to :class:`~service.verification.voices.Voices`. ``withdrawn`` are those with a withdrawal
+    of any kind, ``corrected`` those with a correction of their substance. ``evidence`` is what the claim reads and was
+    public; ``things`` is all that a statement may rest on and evidence be a copy of: whose origins they share does not
+    hang on when that was made public, nor on which claim it was recorded.
     """
 
     claim: Claim
@@ -150,13 +150,13 @@ class InForce(Struct):
         if said.repeats is not None:
             self.repeats.append(said.statement_id)
             return None
-        if taken := said.withdrawal:
-            if not horizon.holds(taken.position, taken.hi):
-                said = structs.replace(said, withdrawal=None)
-            else:
+        if said.withdrawals:
+            taken = tuple(each for each in said.withdrawals if horizon.holds(each.position, each.hi))
+            said = structs.replace(said, withdrawals=taken)
+            if taken:
                 self.withdrawn.append(said)
-                if taken.by != "speaker":
-                    return None
+            if taken and all(each.by != "speaker" for each in taken):
+                return None
         self.statements[said.statement_id] = said
         if substantial:
             self.corrected.add(said.statement_id)

@@ -192,9 +192,10 @@ def _without_withdrawn(record: InForce, lines: _Lines) -> tuple[dict[str, Statem
         return record.statements, lines
     for line in lines.values():
         for taken in line:
-            if taken.withdrawal is None:
+            until = max((each.hi for each in taken.withdrawals if each.by == "speaker"), default=None)
+            if until is None:
                 continue
-            side, until = POSITIONAL[taken.stance] in SUPPORT, taken.withdrawal.hi
+            side = POSITIONAL[taken.stance] in SUPPORT
             gone |= {
                 said.statement_id
                 for said in line

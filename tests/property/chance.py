@@ -16,6 +16,13 @@ _MOMENTS = ["2022-12", "2023", "2023-01", "2023-01-24", "2023-01-25", "2023-01-2
 _POSITIONAL = [stance.value for stance in POSITIONAL]
 _OTHERS = [stance.value for stance in Stance if stance not in POSITIONAL]
 _PARTIES = [None, [], ["red"], ["blue"], ["red", "blue"]]
+_TAGS = [[], ["losses"], ["losses", "weather"]]
+_STORIES = [
+    {"parties": ["red", "blue", "green"]},
+    {"parties": ["red", "blue", "green"], "allies": {"green": ["red"]}},
+    {"allies": {"green": ["red"]}},
+    {"allies": {}},
+]
 _QUALIFIERS = ["exactly", "exactly", "about", "at_least", "more_than", "at_most", "fewer_than", "range"]
 
 
@@ -60,7 +67,7 @@ class _Chance:
         kinds = [self.says, self.says, self.shows, *self.draw.sample(several, self.draw.randint(2, 5))]
         steps = [self.draw.choice(kinds)() for _ in range(self.draw.randint(6, 24))]
         claim = {"serves": self.any(_PARTIES), "harms": self.any(_PARTIES), "hedge": self.hedge()}
-        more = {"declared_by": self.any([None, *self.voices]), "tags": self.any([[], ["losses"]])}
+        more = {"declared_by": self.any([None, *self.voices]), "tags": self.any(_TAGS)}
         return claim | more | {"quantities": self.figures()}, steps
 
     def any(self, of: list[Any]) -> Any:
@@ -164,7 +171,7 @@ class _Chance:
                 {"serves": self.any(_PARTIES), "harms": self.any(_PARTIES)},
                 {"hedge": self.hedge(), "quantities": self.figures()},
                 {"text": self.any(["It is so.", "Otherwise."])},
-                {"tags": self.any([[], ["losses"]])},
+                {"tags": self.any(_TAGS)},
                 {"declared_by": self.any([None, *self.voices])},
                 {"quantities": [self._figure()], "sum_of": self.any([{}, {"d": "killed"}, {"e": "killed"}])},
             ]
@@ -183,12 +190,11 @@ class _Chance:
             ]
         )
         letter, topic = self.any([None, "A", "B", "D", "E"]), self.any([None, None, "losses", "weather"])
-        story = self.any([{"parties": ["red", "blue", "green"]}, {"allies": {"green": ["red"]}}, {"allies": {}}])
         steps: list[Step] = [
             ("source", {"name": name, "changes": changes}),
             ("source", {"name": name, "changes": changes}),
             ("grade", {"name": name, "letter": letter, "topic": topic}),
-            ("story", story),
+            ("story", self.any(_STORIES)),
         ]
         return self.draw.choice(steps)
 

@@ -81,7 +81,7 @@ def test_facts_until_a_position_are_those_of_the_events_until_then(case: Case) -
 
 def _shown(found: InForce) -> tuple[object, ...]:
     """Return what holds, without what becomes of it later."""
-    said = [structs.replace(each, corrections=(), withdrawal=None) for each in found.statements.values()]
+    said = [structs.replace(each, corrections=(), withdrawals=()) for each in found.statements.values()]
     withdrawn = {each.statement_id for each in found.withdrawn}
     judged = found.assessment and structs.replace(found.assessment, revoked=None)
     return (found.claim, said, withdrawn, found.repeats, found.corrected, found.evidence, found.absence_noted, judged)

@@ -531,6 +531,19 @@ def test_evidence_of_an_inverted_member_shows_the_opposite(
     assert counts == case.counts()
 
 
+def test_the_speaker_can_take_back_what_its_publisher_took_back(case: Case) -> None:
+    """An agency retracts its report, later its source does: then what the source had said before is gone as well."""
+    case.says("witness", name="before", said_at="2023-01-01", publisher="outlet")
+    case.says("witness", name="said", said_at="2023-02-01", publisher="agency")
+    assert case.act(case.withdrawal("said", by="publisher", at="2023-02-02"))
+    assert named(case, "before") == in_force(case)
+    assert not case.act(case.withdrawal("said", by="silent"))
+    assert case.act(case.withdrawal("said", by="speaker", at="2023-03-01"))
+    assert (set(), "withdrawn", {"corrected"}) == (in_force(case), case.state(), case.flags())
+    assert named(case, "before") == in_force(case, until("2023-02-15"))
+    assert not case.act(case.withdrawal("said", by="speaker"))
+
+
 def test_a_withdrawn_denial_of_the_negation_withdraws_the_claim(case: Case) -> None:
     """What was taken back is read as everything else on an inverted member."""
     case.claim("other")
@@ -623,8 +636,10 @@ def test_a_statement_rests_on_what_it_did_after_claims_are_parted_again(case: Ca
     before = case.counts()
     case.unmerge("other")
     assert before == case.counts() == (1, 0, 0)
-    case.challenge("film", on="other")
+    assert case.act(case.challenged("film", on="other"))
     assert case.counts() == (0, 0, 0)
+    assert case.facts.last is not None
+    assert (case.facts.last.n, case.facts.last.state) == (0, "unverified")
 
 
 def test_whom_evidence_ties_together_it_did_before_it_was_public(case: Case) -> None:

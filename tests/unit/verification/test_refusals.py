@@ -263,7 +263,7 @@ STATEMENTS: list[Row] = [
     ),
     ("withdraw on nothing", lambda c: c.withdrawal("said", on="nothing"), NotOnRecord, ""),
     ("withdraw nothing", lambda c: c.withdrawal("nothing"), NotOnRecord, ""),
-    ("withdraw twice", lambda c: c.withdrawal("taken", by="publisher"), AlreadyRecorded, ""),
+    ("withdraw twice", lambda c: c.withdrawal("taken"), AlreadyRecorded, ""),
     ("withdrawn tomorrow", lambda c: c.withdrawal("said", at=LATER), RuleBroken, "/at"),
 ]
 EVIDENCE: list[Row] = [
