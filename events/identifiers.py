@@ -45,6 +45,9 @@ SourceOrEvidenceId = Annotated[
     str,
     Meta(pattern=rf"^(source|evidence)_{BASE32}$(?!\n)", description="A source's or a piece of evidence's identifier."),
 ]
+LedgerName = Annotated[
+    str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60, description="A ledger's name.")
+]
 
 
 def new_id(kind: Kind) -> str:

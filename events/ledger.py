@@ -79,6 +79,9 @@ class Ledger:
             if create is None:
                 raise UnknownLedger(f"the store holds no ledger {name!r}")
             await ledger._create(create)
+        if create is not None:  # whoever created it may have ended before it said so
+            with answering():
+                await store.sadd(keys.LEDGERS, name)
         await ledger._check_head()
         return ledger
 
@@ -258,6 +261,10 @@ class Ledger:
         """Wait until every append under way has its outcome."""
         await self._commits.drain()
 
+    async def close(self) -> None:
+        """Do that, and give the connection back over which it appends. What is appended later makes another one."""
+        await self._commits.close()
+
     def _prepare(self, command: Command) -> Prepared:
         its, encoded, streams, size = command.provenance, [], [], 0
         for event in command.events:
@@ -285,7 +292,6 @@ class Ledger:
                 raise
             self._commits = GroupCommit(self._store, self.keys, epochs.decode())
             self._epochs = Epochs(epochs.decode())
-        await self._store.sadd(keys.LEDGERS, self.name)
 
     async def _check_head(self) -> None:
         """Raise ``LedgerDamaged`` unless the head names the last entry of the log."""
@@ -295,3 +301,9 @@ class Ledger:
         position = entry_of(*last[0]).position if last else 0
         if position != head.position:
             raise LedgerDamaged(f"ledger {self.name!r}: the head is at {head.position}, the log ends at {position}")
+
+
+async def ledger_names(store: Store) -> list[str]:
+    """Return the names of all ledgers of a store, sorted."""
+    with answering():
+        return sorted(name.decode() for name in await store.smembers(keys.LEDGERS))

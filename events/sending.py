@@ -23,7 +23,7 @@ from redis.exceptions import (
 
 from events.errors import OutcomeUnknown, StoreUnavailable
 from events.line import Answer, Line
-from events.store import UNREACHABLE, Script, Store, kept, patience, required_replicas
+from events.store import UNREACHABLE, Script, Store, kept, let_go, patience, required_replicas
 
 _ATTEMPTS = 3
 _ELSEWHERE = (MovedError, AskError, TryAgainError)
@@ -42,6 +42,12 @@ class Sender:
         """How many replicas have to have a write on disk before it counts."""
         self._connection: Any = None  # one of redis-py's
         self._line: Line | None = None
+
+    async def close(self) -> None:
+        """Give the connection back; the next call makes another one."""
+        connection, self._connection, self._line = self._connection, None, None
+        if connection is not None:
+            await let_go(self._store, connection)
 
     async def run(  # noqa: C901 - every way in which a call can end
         self, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]

@@ -62,18 +62,19 @@ class Pool(BlockingConnectionPool):
         """How many replicas have to have a write on disk before it counts."""
         self.patience: float = settings["socket_timeout"]
         """Seconds to wait for an answer."""
-        self._kept: list[Any] = []
+        self.kept: list[Any] = []
+        """Connections of who writes."""
 
     def keep(self) -> Any:  # noqa: ANN401 - redis-py's connections
         """Return a new connection, closed with the client. Its user bounds its waiting: it has no time-out itself."""
         settings = self.connection_kwargs | {"socket_timeout": None}  # which costs a task for every write
-        self._kept.append(self.connection_class(**settings))
-        return self._kept[-1]
+        self.kept.append(self.connection_class(**settings))
+        return self.kept[-1]
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
         """Close every connection."""
         await super().disconnect(inuse_connections)
-        for connection in self._kept:
+        for connection in self.kept:
             await connection.disconnect()
 
 
@@ -121,6 +122,14 @@ async def kept(store: Store, key: str) -> Any:  # noqa: ANN401 - redis-py's conn
     Its user bounds its waiting: it has no time-out of its own, which would cost a task for every write.
     """
     return await store.keep(key) if isinstance(store, _Cluster) else store.connection_pool.keep()
+
+
+async def let_go(store: Store, connection: Any) -> None:  # noqa: ANN401 - redis-py's connections
+    """Close a connection that was kept."""
+    holder = store if isinstance(store, _Cluster) else store.connection_pool
+    if connection in holder.kept:
+        holder.kept.remove(connection)
+    await connection.disconnect(nowait=True)
 
 
 def required_replicas(store: Store) -> int:
@@ -185,7 +194,7 @@ class _Cluster(RedisCluster):
 
     def __init__(self, url: str, read_timeout: float, replicas: int = 0) -> None:
         self.url, self.read_timeout, self.replicas = url, read_timeout, replicas
-        self._kept: list[Any] = []
+        self.kept: list[Any] = []
         who, _, nodes = url.removeprefix(_CLUSTER).rpartition("@")
         username, _, password = who.partition(":")
         places = [node.rpartition(":") for node in nodes.rstrip("/").split(",")]
@@ -218,13 +227,13 @@ class _Cluster(RedisCluster):
         node = self.get_node_from_key(key)
         if node is None:
             raise SlotNotCoveredError(f"no server of the cluster has {key}")
-        self._kept.append(node.connection_class(**(node.connection_kwargs | {"socket_timeout": None})))
-        return self._kept[-1]
+        self.kept.append(node.connection_class(**(node.connection_kwargs | {"socket_timeout": None})))
+        return self.kept[-1]
 
     async def aclose(self) -> None:
         """Close every connection."""
         await super().aclose()
-        for connection in self._kept:
+        for connection in self.kept:
             await connection.disconnect()
 
 

@@ -1,6 +1,6 @@
 """The application: what is made of what. The only wiring of the API."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
@@ -17,6 +17,7 @@ from service.api import (
     erasures,
     explanations,
     feed,
+    ledgers,
     operate,
     policies,
     projections,
@@ -31,8 +32,9 @@ from service.api.http import access, problems
 from service.api.http.cors import Cors
 from service.api.http.door import Door, check_declared
 from service.api.http.edge import Edge
+from service.api.http.opened import OpenLedgers
 from service.api.http.reception import Reception
-from service.api.http.served import Running, Served
+from service.api.http.served import Opened, Running, Served
 from service.auth import vault
 from service.auth.keys import Keys
 from service.auth.vault import Vault
@@ -48,17 +50,29 @@ VERSION = "0.1.0"
 ABOUT = "The record of a contested story: who claimed what, who denied it, where each claim stands."
 
 
-async def open_served(store: events.store.Store, ledger_name: str) -> Served:
-    """Open a ledger for recording and reading, and create it if the store has none of that name."""
-    ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE)
+async def open_served(store: events.store.Store, ledger_name: str, *, create: bool = True) -> Served:
+    """Open a ledger for recording and reading.
+
+    If the store has none of that name, ``create`` it with the first policy, or raise ``UnknownLedger``.
+    """
+    ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE if create else None)
     queries = Queries(store, ledger.keys)
     recorder = Recorder(ledger, Snapshots(store, ledger))
     return Served(ledger, recorder, queries)
 
 
-async def open_vault(store: events.store.Store, settings: Settings) -> Vault:
-    """Open the vault of the ledger that the settings name, and make its secret key if it is the first to do so."""
-    return await vault.opened(store, settings.ledger, settings.secret_key, settings.secret_key_path)
+async def open_vault(store: events.store.Store, settings: Settings, ledger_name: str) -> Vault:
+    """Open the vault of a ledger, and make the secret key if this is the first one to be opened."""
+    return await vault.opened(store, ledger_name, settings.secret_key, settings.secret_key_path)
+
+
+def opener(store: events.store.Store, settings: Settings) -> Callable[[str], Awaitable[Opened]]:
+    """Return what opens a ledger by its name, with its vault."""
+
+    async def opened(name: str) -> Opened:
+        return Opened(await open_served(store, name, create=False), await open_vault(store, settings, name))
+
+    return opened
 
 
 def egress_of(settings: Settings) -> Egress:
@@ -67,10 +81,11 @@ def egress_of(settings: Settings) -> Egress:
 
 
 def create_app(settings: Settings) -> Litestar:
-    """Return the API over the store and the ledger that the settings name.
+    """Return the API over the store that the settings name, for every ledger in it.
 
-    At start it raises ``StoreUnusable`` or ``StoreUnavailable`` when it should not run on that store, or not with
-    that secret key; at the end it waits for the appends under way.
+    At start it makes sure that there is the ledger that the settings name, and raises ``StoreUnusable`` or
+    ``StoreUnavailable`` when it should not run on that store, or not with that secret key; at the end it waits for the
+    appends under way.
     """
     running = Running(settings.streams, settings.streams_per_key)
 
@@ -79,14 +94,14 @@ def create_app(settings: Settings) -> Litestar:
         store = events.store.connect(settings.store_url, replicas=settings.replicas)
         try:
             await events.store.check(store, allow_lossy=settings.allow_lossy_store)
-            running.served = await open_served(store, settings.ledger)
             running.keys = Keys(store)
-            running.vault = await open_vault(store, settings)
+            running.ledgers = OpenLedgers(opener(store, settings))
+            await Ledger.open(store, settings.ledger, create=STRICT_TWO_SOURCE)
+            running.signing = (await running.ledgers.get(settings.ledger)).vault.signing
             running.egress = egress_of(settings)
             yield
             await running.egress.aclose()
-            await running.served.recorder.drain()
-            await running.served.ledger.drain()
+            await running.ledgers.close()
         finally:
             await store.aclose()
 
@@ -105,6 +120,7 @@ def create_app(settings: Settings) -> Litestar:
             *feed.ROUTES,
             *projections.ROUTES,
             *webhooks.ROUTES,
+            *ledgers.ROUTES,
             *operate.ROUTES,
         ],
         middleware=[Door(running), Reception()],

@@ -15,6 +15,7 @@ from rich.console import Console
 from events.errors import LedgerError
 from service import audit_commands, logs
 from service import settings as environment
+from service.administration import NotDone, all_ledgers, make_ledger
 from service.api.description import files as contract
 from service.api.desk import Desk
 from service.api.explanations import Explanation
@@ -28,7 +29,7 @@ from service.projections.queries import NotThereYet
 from service.projections.rebuild import RebuildRefused
 from service.run import check_ready, load_story, rebuild_projection, run_api, run_service, run_worker
 from service.settings import BadSettings, Settings
-from service.show import claims_table, desk_page, explanation_page, projections_table
+from service.show import claims_table, desk_page, explanation_page, ledgers_table, projections_table
 
 app = App(
     name="onrecord",
@@ -39,6 +40,8 @@ sources = App(name="sources", help="Sources: erase one.")
 persons = App(name="persons", help="Persons at the desk: erase one.")
 app.command(sources)
 app.command(persons)
+ledgers = App(name="ledgers", help="Ledgers: make one, list them. On the store itself.")
+app.command(ledgers)
 _errors = Console(stderr=True, highlight=False)
 
 
@@ -222,6 +225,31 @@ def erase_source(
     _erase("sources", source_id, reason)
 
 
+@ledgers.command(name="create")
+def create_ledger(name: str) -> None:
+    """Make a ledger. API and workers that run already serve it within seconds; it opens for keys made for it."""
+
+    async def make(settings: Settings) -> None:
+        await make_ledger(settings, name)
+        Console().print(f"Ledger {name} is there. Make keys for it: onrecord keys create --ledger {name} …")
+
+    _run(make)
+
+
+@ledgers.command(name="list")
+def list_ledgers(*, json: Annotated[bool, Parameter(help="One ledger a line.", negative=())] = False) -> None:
+    """List the ledgers of the store: where each ends, its epoch, and the policy in force."""
+
+    async def show(settings: Settings) -> None:
+        found = await all_ledgers(settings)
+        if json:
+            sys.stdout.buffer.writelines(msgspec.json.encode(each) + b"\n" for each in found)
+        else:
+            Console().print(ledgers_table(found))
+
+    _run(show)
+
+
 @persons.command(name="erase")
 def erase_person(
     person_id: str,
@@ -291,7 +319,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[Non
         sys.exit(130)
     except BrokenPipeError:
         sys.stdout = None
-    except (LedgerError, BadFile, BadImport, ApiFailure, NotThereYet, RebuildRefused) as error:
+    except (LedgerError, BadFile, BadImport, ApiFailure, NotDone, NotThereYet, RebuildRefused) as error:
         _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
 

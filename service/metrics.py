@@ -1,9 +1,10 @@
-"""Metrics: what Prometheus is told of this process, and of the ledger that it serves.
+"""Metrics: what Prometheus is told of this process, and of every ledger of its store.
 
-The ledger's figures are read from the store at each scrape. ``onrecord_projection_checkpoint`` counts the events that a
+The ledgers' figures are read from the store at each scrape. ``onrecord_projection_checkpoint`` counts the events that a
 projection has folded, so its rate is how fast the worker projects.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -14,9 +15,10 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from events.errors import LedgerError
-from events.ledger import Ledger
+from events.ledger import Ledger, ledger_names
 from events.store import Store
 from service.projections import status
+from service.projections.status import ProjectionStatus
 
 Said: TypeAlias = Any  # a mapping of ASGI's, which server and framework each type in their own way
 Receive: TypeAlias = Callable[[], Awaitable[Said]]
@@ -25,6 +27,8 @@ Application: TypeAlias = Callable[[Said, Receive, Send], Awaitable[None]]
 """An ASGI application."""
 
 _LOG = structlog.get_logger("onrecord.metrics")
+_AT_ONCE = 32
+"""Ledgers that are looked at together."""
 _METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -36,9 +40,15 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._up = self._gauge("onrecord_store_up", "1 if the store answered this scrape, else 0.")
         self._head = self._gauge("onrecord_ledger_head", "The last position of the ledger.", "ledger")
-        self._lag = self._gauge("onrecord_projection_lag", "Events that it is behind the ledger.", "projection")
-        self._checkpoint = self._gauge("onrecord_projection_checkpoint", "The last position folded.", "projection")
-        self._stopped = self._gauge("onrecord_projection_stopped", "1 if it stopped at an event, else 0.", "projection")
+        self._lag = self._gauge(
+            "onrecord_projection_lag", "Events that it is behind the ledger.", "ledger", "projection"
+        )
+        self._checkpoint = self._gauge(
+            "onrecord_projection_checkpoint", "The last position folded.", "ledger", "projection"
+        )
+        self._stopped = self._gauge(
+            "onrecord_projection_stopped", "1 if it stopped at an event, else 0.", "ledger", "projection"
+        )
         self._requests = Histogram(
             "onrecord_http_request_seconds",
             "Time from a request to the last byte of its answer.",
@@ -75,15 +85,15 @@ class Metrics:
 
         return timed
 
-    def exposed(self, store: Store, ledger: Ledger) -> Application:
-        """Return an application that answers ``GET /metrics`` with this process and that ledger."""
+    def exposed(self, store: Store) -> Application:
+        """Return an application that answers ``GET /metrics`` with this process and every ledger of a store."""
 
         async def expose(scope: Said, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's three
             if scope["type"] != "http":
                 return
             found = scope["path"] == "/metrics" and scope["method"] == "GET"
             if found:
-                await self._look_at(store, ledger)
+                await self._look_at(store)
             body = generate_latest(self._registry) if found else b"metrics are at /metrics\n"
             media_type = CONTENT_TYPE_LATEST if found else "text/plain"
             headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
@@ -93,20 +103,24 @@ class Metrics:
 
         return expose
 
-    async def _look_at(self, store: Store, ledger: Ledger) -> None:
-        """Set the ledger's figures to what is so now; those of a store that does not answer are not told at all."""
-        statuses = []
+    async def _look_at(self, store: Store) -> None:
+        """Set the figures of the ledgers to what is so now; a store that does not answer is told nothing of."""
+        found: dict[str, list[ProjectionStatus]] = {}
         try:
-            head = (await ledger.head()).position
-            statuses = await status.of_all(store, ledger)
+            names = await ledger_names(store)
+            for begin in range(0, len(names), _AT_ONCE):
+                together = [Ledger(store, name, "") for name in names[begin : begin + _AT_ONCE]]
+                looked = await asyncio.gather(*(status.of_all(store, ledger) for ledger in together))
+                found |= {ledger.name: each for ledger, each in zip(together, looked, strict=True)}
         except LedgerError as error:
+            found = {}
             _LOG.warning("store unavailable", error=str(error))
         for gauge in (self._head, self._lag, self._checkpoint, self._stopped):  # nothing waits from here on
             gauge.clear()
-        self._up.set(bool(statuses))
-        if statuses:
-            self._head.labels(ledger.name).set(head)
-        for each in statuses:
-            self._lag.labels(each.name).set(each.lag)
-            self._checkpoint.labels(each.name).set(each.checkpoint)
-            self._stopped.labels(each.name).set(each.stopped is not None)
+        self._up.set(bool(found))
+        for name, statuses in found.items():
+            self._head.labels(name).set(statuses[0].checkpoint + statuses[0].lag)
+            for each in statuses:
+                self._lag.labels(name, each.name).set(each.lag)
+                self._checkpoint.labels(name, each.name).set(each.checkpoint)
+                self._stopped.labels(name, each.name).set(each.stopped is not None)

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import events.store
 from events.errors import StoreFull, StoreUnusable
-from events.ledger import Ledger
+from events.ledger import Ledger, ledger_names
 from events.store import Store
 from service import embedded
 from service.api.http.connection import Connection
@@ -29,7 +29,7 @@ from service.projections.queries import Queries
 from service.projections.rebuild import RebuildRefused, rebuild
 from service.settings import Settings
 from service.show import claims_table, greeting
-from service.worker import Worker
+from service.worker import Workers
 
 _GRACE_SECONDS = 5
 _CATCH_UP_SECONDS = 60
@@ -50,7 +50,7 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
             beside.append(store_here.supervising)
         async with checked_store(settings) as store:
             here = await open_served(store, settings.ledger)
-            await open_vault(store, settings)
+            await open_vault(store, settings, settings.ledger)
             await _ensure_key(store, settings, replace=True)
             async with _working(settings) as worker:
                 if sample and (await here.ledger.head()).position <= 1:
@@ -67,7 +67,7 @@ async def run_api(settings: Settings) -> None:
     settings = with_store(settings)
     async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
-        await open_vault(store, settings)
+        await open_vault(store, settings, settings.ledger)
         if not await _ensure_key(store, settings, replace=False):
             _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
     async with _exposing(settings) as metrics:
@@ -85,13 +85,20 @@ async def run_worker(settings: Settings) -> None:
 
 
 async def check_ready(settings: Settings) -> None:
-    """Return if the projections reach what is on record now. Raises ``NotThereYet``, or an error of the ledger."""
+    """Return if the projections of every ledger reach what is on record now.
+
+    Raises ``NotThereYet``, or an error of the ledger.
+    """
     settings = with_store(settings)
     async with checked_store(settings) as store:
-        ledger = await Ledger.open(store, settings.ledger)
-        head = (await ledger.head()).position
-        for projection in PROJECTIONS:
-            await Queries(store, ledger.keys).wait_for(projection, head, seconds=_READY_SECONDS)
+
+        async def caught_up(name: str) -> None:
+            ledger = await Ledger.open(store, name)
+            head = (await ledger.head()).position
+            for projection in PROJECTIONS:
+                await Queries(store, ledger.keys).wait_for(projection, head, seconds=_READY_SECONDS)
+
+        await asyncio.gather(*map(caught_up, {settings.ledger, *await ledger_names(store)}))
 
 
 async def rebuild_projection(settings: Settings, name: str) -> None:
@@ -148,9 +155,8 @@ async def _ensure_key(store: Store, settings: Settings, *, replace: bool) -> boo
 @contextlib.asynccontextmanager
 async def _working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
-    store = events.store.connect(settings.store_url, connections=4, replicas=settings.replicas)
-    worker = Worker(store, await Ledger.open(store, settings.ledger))
-    working = asyncio.create_task(worker.run())
+    store = events.store.connect(settings.store_url, replicas=settings.replicas)
+    working = asyncio.create_task(Workers(store).run())
     try:
         yield working
     finally:
@@ -177,10 +183,9 @@ async def _exposing(settings: Settings) -> AsyncIterator[Metrics | None]:
         return
     metrics = Metrics()
     async with contextlib.aclosing(events.store.connect(settings.store_url, connections=2)) as store:
-        ledger = await Ledger.open(store, settings.ledger)
         server = _Server(
             uvicorn.Config(
-                metrics.exposed(store, ledger),
+                metrics.exposed(store),
                 host="127.0.0.1",
                 port=settings.metrics_port,
                 lifespan="off",

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from events.identifiers import LedgerName
+
 _PREFIX = "ONRECORD_"
 
 
@@ -28,8 +30,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ""
     """The store, as in `redis://host:6379/0`, `unix:///path` or `redis+cluster://host:6379,other:6379`; empty: the
     embedded one, under the home."""
-    ledger: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60)] = "main"
-    """The ledger that this process serves."""
+    ledger: LedgerName = "main"
+    """The ledger that is made at the first start, that the bootstrap key opens, and that commands on the store are
+    about. The API and the worker serve every ledger of the store."""
     host: str = "127.0.0.1"
     """The address that the API listens on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8181

@@ -10,6 +10,7 @@ from rich.text import Text
 from events.words import Flag, State
 from service.api.desk import Desk
 from service.api.explanations import Explanation
+from service.api.ledgers import LedgerStatus
 from service.projections.documents import ClaimDocument
 from service.projections.status import ProjectionStatus
 from service.settings import Settings
@@ -43,6 +44,16 @@ def claims_table(documents: Sequence[ClaimDocument]) -> Table:
         state = Text(standing.state.value, style=_COLOURS.get(standing.state, ""))
         flags = ", ".join(flag.value for flag in standing.flags)
         table.add_row(each.claim.text, state, str(standing.credibility), flags)
+    return table
+
+
+def ledgers_table(ledgers: Sequence[LedgerStatus]) -> Table:
+    """Return ledgers with where each ends, its epoch and its policy."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    for title in ("ledger", "events", "last recorded", "epoch", "policy"):
+        table.add_column(title, justify="right" if title == "events" else "left", no_wrap=True)
+    for each in ledgers:
+        table.add_row(each.name, str(each.position), each.recordedtime, each.epoch, each.policy.name)
     return table
 
 

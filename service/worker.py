@@ -1,4 +1,4 @@
-"""The worker: follows the ledger and keeps the projections up with it.
+"""The worker: follows every ledger of the store and keeps its projections up with it.
 
 Each of its duties is one worker's at a time, by a lease; the others wait and look every second. A lease only saves
 work: what must be exact is guarded where it is written.
@@ -7,14 +7,15 @@ work: what must be exact is guarded where it is written.
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
 from events.envelope import Entry
 from events.errors import LedgerError
 from events.lease import Lease
-from events.ledger import Ledger
+from events.ledger import Ledger, ledger_names
 from events.store import Store
 from service.audit.archives import Archives
 from service.audit.sealer import DUTY, Sealer
@@ -33,21 +34,80 @@ _LEASE_SECONDS = 3.0
 """Seconds after which a duty of a worker that was killed is free."""
 _BETWEEN_LOOKS = 1.0
 """Seconds between two looks for a duty that another worker has, and for what somebody asked a worker to do."""
+_LONGEST_FAREWELL = 1.0
+"""Seconds for which what a ledger's duties are recording when they end is waited for; it is done again otherwise."""
+_BETWEEN_LEDGERS = 2.0
+"""Seconds between two looks for ledgers that are new."""
 _BETWEEN_DEADLINES = 5.0
 """Seconds between two looks for inquiries whose deadline has passed."""
 _BETWEEN_BATCHES = 0.01
 """Seconds in which the next batch gathers: a batch of many costs little more than a batch of one."""
 
 
-class Worker:
-    """Does the duties of one ledger until it is cancelled.
+class Workers:
+    """Does the duties of every ledger of a store until it is cancelled; a new ledger's, within seconds.
 
-    Give it a ledger with a store client of its own: following holds a connection.
+    What goes wrong in one ledger stops no other's. Give it a store client of its own: following a ledger holds a
+    connection.
     """
+
+    def __init__(self, store: Store, archives: Archives | None = None) -> None:
+        self._store, self._archives = store, archives
+        self._working: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Look every two seconds which ledgers there are, until cancelled; then give all leases back."""
+        try:
+            while True:
+                with contextlib.suppress(LedgerError):  # the store is away: those who work say so
+                    names = await ledger_names(self._store)
+                    for name in self._working.keys() - names:
+                        await _ended([self._working.pop(name)])
+                    for name in names:
+                        if name not in self._working:
+                            self._working[name] = asyncio.create_task(self._work_on(name))
+                await asyncio.sleep(_BETWEEN_LEDGERS)
+        finally:
+            await _ended(self._working.values())
+
+    async def _work_on(self, name: str) -> None:
+        """Do the duties of one ledger; after a failure, begin anew with growing, jittered pauses."""
+        pause = _SHORTEST_PAUSE
+        while True:
+            begun = time.monotonic()
+            try:
+                ledger = await Ledger.open(self._store, name)
+                try:
+                    await Worker(self._store, ledger, self._archives).run()
+                finally:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LONGEST_FAREWELL):
+                            await ledger.close()
+            except LedgerError as error:
+                _LOG.warning("ledger cannot be followed", ledger=name, error=str(error))
+            except Exception:  # noqa: BLE001 - a fault that one ledger brings out must not stop the others
+                _LOG.error("duties ended", ledger=name, exc_info=True)
+            if time.monotonic() - begun > _LONGEST_PAUSE:
+                pause = _SHORTEST_PAUSE
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and return when they have ended."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Worker:
+    """Does the duties of one ledger until it is cancelled."""
 
     def __init__(self, store: Store, ledger: Ledger, archives: Archives | None = None) -> None:
         self._store, self._ledger, self._archives = store, ledger, archives
         self._leases: dict[str, Lease] = {}
+        self._log = _LOG.bind(ledger=ledger.name)
         self._projectors = [Projector(store, ledger, projection) for projection in PROJECTIONS]
         recorder = Recorder(ledger)
         self._reassessor = Reassessor(store, ledger, recorder)
@@ -83,7 +143,12 @@ class Worker:
                 had = await lease.hold(duty)
             except (LedgerError, NotThereYet) as error:
                 jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-                _LOG.warning("duty interrupted", duty=name, error=str(error), retry_in=round(jittered, 2))
+                self._log.warning(
+                    "duty interrupted",
+                    duty=name,
+                    error=str(error),
+                    retry_in=round(jittered, 2),
+                )
                 await asyncio.sleep(jittered)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
@@ -120,15 +185,15 @@ class Worker:
             for projection in PROJECTIONS:
                 if not await rebuild.was_requested(self._store, self._ledger, projection):
                     continue
-                _LOG.info("rebuild begins", projection=projection.name)
+                self._log.info("rebuild begins", projection=projection.name)
                 try:
                     async with contextlib.aclosing(rebuild.rebuild(self._store, self._ledger, projection)) as steps:
                         async for step in steps:
-                            _LOG.debug("rebuilding", projection=projection.name, done=step.done, total=step.total)
+                            self._log.debug("rebuilding", projection=projection.name, done=step.done, total=step.total)
                 except RebuildRefused as refused:
-                    _LOG.error("rebuild ended", projection=projection.name, why=str(refused))
+                    self._log.error("rebuild ended", projection=projection.name, why=str(refused))
                 else:
-                    _LOG.info("rebuild done", projection=projection.name)
+                    self._log.info("rebuild done", projection=projection.name)
 
     async def _reassess(self) -> None:
         """Follow up what touches many claims, as it is recorded."""
@@ -165,8 +230,12 @@ class Worker:
                     self._stopped[name] = plan.stopped
                     self._marked.add(name)
                     await status.mark_stopped(self._store, self._ledger, plan.stopped)
-                    _LOG.error(
-                        "projection stopped", projection=name, position=plan.stopped.position, why=plan.stopped.why
+                    self._log.error(
+                        "projection stopped",
+                        ledger=self._ledger.name,
+                        projection=name,
+                        position=plan.stopped.position,
+                        why=plan.stopped.why,
                     )
                 elif name in self._marked:
                     await self._mark_if_going(projector)

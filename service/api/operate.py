@@ -1,5 +1,7 @@
 """For those who run it: is it alive, is it ready, what does it speak, and what does a problem mean."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -16,8 +18,10 @@ from service.api.http.negotiation import HTML, JSON, TEXT, acceptable
 from service.api.http.pages import problem as problem_page
 from service.api.http.pages import problems as problems_page
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, Running
+from service.api.http.served import ApiRequest, Opened, Running
 from service.projections import status
+from service.projections.catalog import PROJECTIONS
+from service.projections.status import ProjectionStatus
 
 SCHEMA_TYPE = "application/schema+json"
 PAGES = (TEXT, HTML)
@@ -26,11 +30,15 @@ _LARGEST_LAG = 10_000
 
 
 class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether requests can be served well: ``lag`` is how many events each projection is behind."""
+    """Whether requests can be served well.
+
+    ``ledgers`` are those that this process has open, ``lag`` how many events each projection is behind in the one where
+    it is furthest behind. No ledger is named: anybody may ask. ``why_not`` says what is amiss, also when it concerns
+    only some of the ledgers and this process is ready for the others.
+    """
 
     ready: bool
-    ledger: str
-    head: int = 0
+    ledgers: int = 0
     lag: dict[str, int] = {}
     why_not: tuple[str, ...] = ()
 
@@ -54,20 +62,36 @@ def is_alive() -> Answer:
     opt={"public": True, "answer": Readiness, "cache": caching.NEVER},
 )
 async def is_ready(request: ApiRequest) -> Answer:
-    """Answer 200 when the store answers and the projections keep up, else 503 with what is amiss."""
+    """Answer 200 when the store answers and the projections of a ledger keep up, else 503. What is amiss is said."""
     running: Running = request.app.state.running
-    here = running.served
+    opened = tuple(running.ledgers)
     if running.ending.is_set():
-        return _readiness(Readiness(ready=False, ledger=here.ledger.name, why_not=("it is shutting down",)))
+        return _readiness(Readiness(ready=False, ledgers=len(opened), why_not=("it is shutting down",)))
+    found = await asyncio.gather(*map(_stand, opened))
+    lag = {projection.name: 0 for projection in PROJECTIONS}
+    for statuses, _ in found:
+        for each in statuses:
+            lag[each.name] = max(lag[each.name], each.lag)
+    wrong = Counter(what for _, amiss in found for what in amiss)
+    why_not = tuple(f"{what}, in {n} of {len(opened)} ledgers" for what, n in wrong.items())
+    ready = any(not amiss for _, amiss in found)
+    return _readiness(Readiness(ready, len(opened), lag, why_not))
+
+
+async def _stand(opened: Opened) -> tuple[list[ProjectionStatus], list[str]]:
+    """Return how the projections of a ledger stand, and what is amiss with it."""
+    here = opened.served
     try:
-        head = (await here.ledger.head()).position
         statuses = await status.of_all(here.queries.store, here.ledger)
     except LedgerError as error:
-        return _readiness(Readiness(ready=False, ledger=here.ledger.name, why_not=(str(error),)))
-    lag = {each.name: each.lag for each in statuses}
-    amiss = [f"projection {name} is {n} events behind" for name, n in lag.items() if n > _LARGEST_LAG]
-    amiss += [f"projection {each.name} stopped at event {each.stopped.position}" for each in statuses if each.stopped]
-    return _readiness(Readiness(not amiss, here.ledger.name, head, lag, tuple(amiss)))
+        return [], [str(error)]
+    amiss = [
+        f"projection {each.name} is more than {_LARGEST_LAG} events behind"
+        for each in statuses
+        if each.lag > _LARGEST_LAG
+    ]
+    amiss += [f"projection {each.name} stopped at an event" for each in statuses if each.stopped]
+    return statuses, amiss
 
 
 @get(

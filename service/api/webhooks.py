@@ -271,7 +271,7 @@ async def rotate_webhook_secret(request: ApiRequest, webhook_id: FromPath[str]) 
 )
 async def read_webhook_keys(request: ApiRequest) -> Answer:
     """Return the public keys of `v1a` signatures (Standard Webhooks, Ed25519)."""
-    keys = PublicKeys((PublicKey("ed25519", public_key(request.app.state.running.vault.signing)),))
+    keys = PublicKeys((PublicKey("ed25519", public_key(request.app.state.running.signing)),))
     return Answer(msgspec.json.encode(keys), headers={"Cache-Control": "public, max-age=300"})
 
 

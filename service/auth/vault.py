@@ -130,6 +130,11 @@ class Vault:
         """The key that webhooks are signed with, the same for every ledger under one secret key."""
         return Ed25519PrivateKey.from_private_bytes(self._secret.signing)
 
+    async def close(self) -> None:
+        """Wait for a write that is under way, and give its connection back."""
+        async with self._sending:
+            await self._sender.close()
+
     def command_hash(self, content: bytes) -> str:
         """Return a hash by which a command is recognised, and from which nobody can guess what it says."""
         return hmac.digest(self._secret.hashing, content, "sha256").hex()

@@ -1,5 +1,7 @@
 """How projections stand: how far each is, whether it is being rebuilt, and at which event it stopped, if it did."""
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 
@@ -37,8 +39,13 @@ class ProjectionStatus(Struct, frozen=True):
 
 async def of_all(store: Store, ledger: Ledger) -> list[ProjectionStatus]:
     """Return how every projection of a ledger stands."""
-    head = (await ledger.head()).position
-    return [await _of_one(store, ledger, projection, head) for projection in PROJECTIONS]
+    with answering():
+        pipeline = store.pipeline(transaction=False)
+        pipeline.hget(ledger.keys.head, "position")
+        for projection in PROJECTIONS:
+            pipeline.hgetall(ledger.keys.projection(projection.name))
+        head, *found = await pipeline.execute()
+    return [_of_one(projection, held, int(head or 0)) for projection, held in zip(PROJECTIONS, found, strict=True)]
 
 
 async def stopped_at(store: Store, ledger: Ledger, projection: Projection) -> StoppedAt | None:
@@ -61,10 +68,8 @@ async def mark_going(store: Store, ledger: Ledger, name: str) -> None:
         await store.hdel(ledger.keys.projection(name), _STOPPED)
 
 
-async def _of_one(store: Store, ledger: Ledger, projection: Projection, head: int) -> ProjectionStatus:
-    with answering():
-        found = await store.hgetall(ledger.keys.projection(projection.name))
-    fields = {name.decode(): value for name, value in found.items()}
+def _of_one(projection: Projection, held: Mapping[bytes, bytes], head: int) -> ProjectionStatus:
+    fields = {name.decode(): value for name, value in held.items()}
     generation, building = int(fields.get("generation", 1)), fields.get("building")
     checkpoint = int(fields.get(f"checkpoint:{generation}", 0))
     stopped = msgspec.json.decode(fields[_STOPPED], type=StoppedAt) if _STOPPED in fields else None

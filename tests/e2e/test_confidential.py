@@ -389,7 +389,7 @@ async def test_an_erasure_that_was_cut_off_is_finished_by_doing_it_again(
 ) -> None:
     """A crash after the key was deleted leaves a source that nobody can open; the next request records that."""
     where = f"/v1/sources/{room.source}"
-    vault = await open_vault(store, settings)
+    vault = await open_vault(store, settings, settings.ledger)
     await vault.erase(room.source)
     await room.post(f"{where}/erasure", {}, Idempotency_Key="erase")
     assert "erased" in (await room.get(where)).json()
@@ -416,7 +416,7 @@ async def test_whoever_may_not_erase_does_not_and_what_is_not_there_is_not_erase
         ("evidence", room.source),
     ):
         await room.post(f"/v1/{kind}/{subject}/erasure", {}, 404)
-        assert subject == room.source or not await (await open_vault(store, settings)).knows(subject)
+        assert subject == room.source or not await (await open_vault(store, settings, settings.ledger)).knows(subject)
     assert [IDENTITY | {"note": NAMES[3]}] == list(confidences((await room.get(f"/v1/sources/{room.source}")).json()))
 
 

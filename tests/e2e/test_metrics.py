@@ -84,9 +84,11 @@ class Process:
         return True
 
 
-def by(metric: Metric, label: str) -> dict[str, float]:
-    """Return a metric's values by one label."""
-    return {sample.labels[label]: sample.value for sample in metric.samples}
+def by(metric: Metric, ledger: Ledger) -> dict[str, float]:
+    """Return a metric's values of one ledger, by projection."""
+    return {
+        sample.labels["projection"]: sample.value for sample in metric.samples if sample.labels["ledger"] == ledger.name
+    }
 
 
 @pytest.fixture
@@ -107,15 +109,14 @@ async def test_the_lag_is_seen_while_the_worker_is_behind_and_ends_at_nothing(
     async with api.running():
         found = await api.scrape()
         assert found["onrecord_store_up"].samples[0].value == 1
-        assert by(found["onrecord_ledger_head"], "ledger") == {ledger.name: head}
-        assert by(found["onrecord_projection_lag"], "projection") == dict.fromkeys(names, head)
+        heads = {sample.labels["ledger"]: sample.value for sample in found["onrecord_ledger_head"].samples}
+        assert heads[ledger.name] == head
+        assert by(found["onrecord_projection_lag"], ledger) == dict.fromkeys(names, head)
         async with worker.running():
             for process in (worker, api):
-                found = await process.until(
-                    lambda now: not any(by(now["onrecord_projection_lag"], "projection").values())
-                )
-                assert by(found["onrecord_projection_checkpoint"], "projection") == dict.fromkeys(names, head)
-                assert by(found["onrecord_projection_stopped"], "projection") == dict.fromkeys(names, 0)
+                found = await process.until(lambda now: not any(by(now["onrecord_projection_lag"], ledger).values()))
+                assert by(found["onrecord_projection_checkpoint"], ledger) == dict.fromkeys(names, head)
+                assert by(found["onrecord_projection_stopped"], ledger) == dict.fromkeys(names, 0)
 
 
 async def test_requests_are_counted_by_route_and_not_by_path(
@@ -155,7 +156,7 @@ async def test_requests_are_counted_by_route_and_not_by_path(
 async def test_a_store_that_is_away_is_told_and_its_figures_are_not(tmp_path: Path) -> None:
     """What was so when the store last answered is not passed off as what is so now."""
     async with contextlib.aclosing(events.store.connect(f"unix://{tmp_path / 'nobody.sock'}")) as away:
-        exposed = Metrics().exposed(away, Ledger(away, "main", "epoch:1"))
+        exposed = Metrics().exposed(away)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(exposed), base_url="http://metrics") as client:
             told = (await client.get("/metrics")).text
     assert "onrecord_store_up 0.0" in told

@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from events.errors import UnknownLedger
 from service.api.http.problems import ApiError
 from service.api.http.served import Running, Visit, demand
 from service.auth import scopes
@@ -43,23 +44,25 @@ class Door(ASGIMiddleware):
         key = await self._running.keys.recognise(token.strip())
         if key is None:
             raise _unauthorized("the API key is not known here", error="invalid_token")
-        if key.ledger != self._running.served.ledger.name:
-            raise ApiError("forbidden", "the key is of another ledger")
-        running = self._running
-        visit = Visit(key, running.served, running.vault, running.streams, lambda: self._visit(scope, wanted))
+        try:
+            opened = await self._running.ledgers.get(key.ledger)
+        except UnknownLedger as unknown:
+            raise ApiError("forbidden", "the ledger that the key opens is not here") from unknown
+        streams = self._running.streams
+        visit = Visit(key, opened.served, opened.vault, streams, lambda: self._visit(scope, wanted))
         demand(visit, wanted)
         return visit
 
 
 def check_declared(app: Litestar) -> None:
     """Raise ``Undeclared`` if a route of ours wants no scope and does not say that it is public."""
-    for path, handler in _handlers(app):
+    for path, handler in handlers(app):
         if bool(handler.opt.get("public")) == ("scope" in handler.opt):
             methods = "/".join(sorted(handler.http_methods))
             raise Undeclared(f"{methods} {path}: say in `opt` which scope it wants, or that it is public, one of them")
 
 
-def _handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
+def handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
     """Yield the handlers that are not Litestar's own: those it answers OPTIONS by, and those of its documentation."""
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar import Request
 from msgspec import Struct, structs
 from uuid_utils import uuid7
@@ -18,6 +19,7 @@ from service.api.http import access, preconditions
 from service.api.http.answer import Answer
 from service.api.http.caching import NEVER
 from service.api.http.confidential import confidentially, has_sealed, shown
+from service.api.http.opened import OpenLedgers
 from service.api.http.pagination import links, place
 from service.api.http.problems import ApiError
 from service.api.http.streaming import Streams
@@ -47,6 +49,19 @@ class Served(Struct, frozen=True):
     queries: Queries
 
 
+class Opened(Struct, frozen=True):
+    """A ledger that is served, and its vault."""
+
+    served: Served
+    vault: Vault
+
+    async def close(self) -> None:
+        """Wait until everything under way has its outcome, and give connections back."""
+        await self.served.recorder.drain()
+        await self.served.ledger.close()
+        await self.vault.close()
+
+
 class Visit(Struct, frozen=True):
     """Who asks, and the ledger that their key opens."""
 
@@ -71,16 +86,16 @@ def demand(visit: Visit, scope: Scope) -> None:
 
 
 class Running:
-    """What the application has while it runs: the ledger it serves, its vault, the keys it knows, and its streams.
+    """What the application has while it runs: the ledgers that are open, the keys it knows, and its streams.
 
     ``ending`` is set once the process is asked to end, before its server is: from then on it is not ready, and
     whatever sends without end ends.
     """
 
-    served: Served
+    ledgers: OpenLedgers[Opened]
     keys: Keys
-    vault: Vault
     egress: Egress
+    signing: Ed25519PrivateKey
 
     def __init__(self, most_streams: int, most_of_a_key: int) -> None:
         self.ending = asyncio.Event()
