@@ -51,7 +51,7 @@ from events.records import (
 from events.words import Because, Flag, LongText, Policy, PolicyName, State
 
 
-class Event(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+class Event(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """The data of an event."""
 
     TYPE: ClassVar[str]

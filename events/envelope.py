@@ -28,7 +28,7 @@ POLICY = "policy"
 _LEDGER = "ledger"
 
 
-class Draft(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Draft(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """An event before the ledger has given it a place. The order of the members is the order of the bytes."""
 
     specversion: Literal["1.0"]

@@ -46,10 +46,15 @@ def microseconds(recordedtime: str) -> int:
     return _microseconds(datetime.fromisoformat(recordedtime))
 
 
-@lru_cache(maxsize=1024)
 def timestamp(at: int) -> str:
     """Write microseconds since 1970 as a ``recordedtime``."""
-    return (_EPOCH + at * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    second, fraction = divmod(at, 1_000_000)
+    return f"{_up_to_it(second)}.{fraction:06}Z"
+
+
+@lru_cache(maxsize=1024)  # what was recorded in one second shares it
+def _up_to_it(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
 
 
 def rfc3339(moment: str) -> str:

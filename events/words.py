@@ -119,8 +119,12 @@ Language = Annotated[
 Figure = Annotated[float, Meta(ge=-1e15, le=1e15)] | Annotated[int, Meta(ge=-(10**15), le=10**15)]
 
 
-class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """A value inside an event or a request: unknown members are refused."""
+class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A value inside an event or a request: unknown members are refused.
+
+    No value contains itself, so the collector of cycles need not look at them; where many are read it took a third of
+    the time.
+    """
 
 
 class Sealed(Part, frozen=True):

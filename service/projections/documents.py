@@ -36,7 +36,11 @@ MOST_LISTED = 50
 """Items that a list inside a document keeps."""
 
 
-class StatementItem(Struct, frozen=True):
+class Shown(Struct, frozen=True, gc=False):
+    """A document or a part of one. None contains itself, so the collector of cycles need not look at them."""
+
+
+class StatementItem(Shown, frozen=True):
     """A statement on a claim."""
 
     id: str
@@ -45,7 +49,7 @@ class StatementItem(Struct, frozen=True):
     statement: Statement
 
 
-class Checked(Struct, frozen=True):
+class Checked(Shown, frozen=True):
     """Somebody examined a piece of evidence: the desk authenticated it, or it was challenged."""
 
     position: int
@@ -54,7 +58,7 @@ class Checked(Struct, frozen=True):
     challenge: Challenge | None = None
 
 
-class EvidenceItem(Struct, frozen=True):
+class EvidenceItem(Shown, frozen=True):
     """A piece of evidence, and who examined it with which outcome, in order."""
 
     id: str
@@ -64,7 +68,7 @@ class EvidenceItem(Struct, frozen=True):
     checks: tuple[Checked, ...] = ()
 
 
-class AssessmentItem(Struct, frozen=True):
+class AssessmentItem(Shown, frozen=True):
     """A judgement of the desk, and its revocation."""
 
     id: str
@@ -74,7 +78,7 @@ class AssessmentItem(Struct, frozen=True):
     revoked: Revocation | None = None
 
 
-class AbsenceItem(Struct, frozen=True):
+class AbsenceItem(Shown, frozen=True):
     """It was noted that no evidence was offered."""
 
     position: int
@@ -82,7 +86,7 @@ class AbsenceItem(Struct, frozen=True):
     absence: Absence
 
 
-class InquiryItem(Struct, frozen=True):
+class InquiryItem(Shown, frozen=True):
     """A source was asked to respond: ``status`` is open, answered or expired."""
 
     id: str
@@ -93,7 +97,7 @@ class InquiryItem(Struct, frozen=True):
     response: Response | None = None
 
 
-class Amendment(Struct, frozen=True):
+class Amendment(Shown, frozen=True):
     """What became of a statement: it was corrected, withdrawn, or voided as our mistake."""
 
     statement_id: str
@@ -104,14 +108,14 @@ class Amendment(Struct, frozen=True):
     void: Void | None = None
 
 
-class Membership(Struct, frozen=True):
+class Membership(Shown, frozen=True):
     """A claim that is read together with another one; ``inverted``: as its negation."""
 
     claim_id: str
     inverted: bool
 
 
-class UsedIn(Struct, frozen=True):
+class UsedIn(Shown, frozen=True):
     """A text of ours that relied on the claim. ``affected_by`` names statements withdrawn since."""
 
     id: str
@@ -123,7 +127,7 @@ class UsedIn(Struct, frozen=True):
     corrected: bool = False
 
 
-class GradeItem(Struct, frozen=True):
+class GradeItem(Shown, frozen=True):
     """The desk graded a source."""
 
     position: int
@@ -131,7 +135,7 @@ class GradeItem(Struct, frozen=True):
     grade: Grade
 
 
-class Standing(Struct, frozen=True):
+class Standing(Shown, frozen=True):
     """Where a claim stands since ``position``, and because of what."""
 
     state: State
@@ -144,7 +148,7 @@ class Standing(Struct, frozen=True):
     since: str
 
 
-class StoryDocument(Struct, frozen=True):
+class StoryDocument(Shown, frozen=True):
     """A story, as ``GET /v1/stories/{id}`` shows it."""
 
     id: str
@@ -155,7 +159,7 @@ class StoryDocument(Struct, frozen=True):
     closed: str | None = None
 
 
-class SourceDocument(Struct, frozen=True):
+class SourceDocument(Shown, frozen=True):
     """A source, as ``GET /v1/sources/{id}`` shows it."""
 
     id: str
@@ -168,7 +172,7 @@ class SourceDocument(Struct, frozen=True):
     """When its key was deleted, so that nobody can read any more what was said in confidence about it."""
 
 
-class ClaimDocument(Struct, frozen=True):
+class ClaimDocument(Shown, frozen=True):
     """A claim, as lists show it: where it stands and why, with its evidence and assessments.
 
     ``part_of`` names the claims of whose statements some are read in this one, by a split.
@@ -194,7 +198,7 @@ class ClaimDocument(Struct, frozen=True):
     history: str = ""
 
 
-class PartOfClaim(Struct, frozen=True):
+class PartOfClaim(Shown, frozen=True):
     """A claim that is a part of another one, and where it stands now; a merged one has no state."""
 
     id: str
@@ -213,7 +217,7 @@ class ClaimWithStatements(ClaimDocument, frozen=True):
     parts: tuple[PartOfClaim, ...] = ()
 
 
-class Affected(Struct, frozen=True):
+class Affected(Shown, frozen=True):
     """A statement was taken back on which a text of ours relied, through a claim."""
 
     position: int
@@ -221,7 +225,7 @@ class Affected(Struct, frozen=True):
     statement_id: str
 
 
-class PublicationDocument(Struct, frozen=True):
+class PublicationDocument(Shown, frozen=True):
     """A text of ours, as ``GET /v1/publications/{id}`` shows it.
 
     ``affected_by`` has the newest withdrawals that concern it; ``to_correct``: one came after its last correction.
@@ -237,7 +241,7 @@ class PublicationDocument(Struct, frozen=True):
     to_correct: bool = False
 
 
-class InquiryDocument(Struct, frozen=True):
+class InquiryDocument(Shown, frozen=True):
     """An inquiry, as the desk's list of open ones shows it."""
 
     id: str
@@ -250,7 +254,7 @@ class InquiryDocument(Struct, frozen=True):
     status: str = "open"
 
 
-class PartDocument(Struct, frozen=True):
+class PartDocument(Shown, frozen=True):
     """To which claim a statement, a piece of evidence, an inquiry or an assessment belongs."""
 
     id: str
@@ -258,7 +262,7 @@ class PartDocument(Struct, frozen=True):
     position: int
 
 
-class Disabling(Struct, frozen=True):
+class Disabling(Shown, frozen=True):
     """Why and when a webhook was disabled."""
 
     at: str
@@ -266,7 +270,7 @@ class Disabling(Struct, frozen=True):
     reason: str | None = None
 
 
-class WebhookDocument(Struct, frozen=True):
+class WebhookDocument(Shown, frozen=True):
     """A webhook, as the record has it. ``kept`` names what the vault has of it: URL, headers and secrets.
 
     ``status`` is pending (until a ping is answered), active, disabled or deleted.

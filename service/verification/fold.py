@@ -28,7 +28,7 @@ from service.verification.facts import (
 )
 
 
-class Happened(Struct, frozen=True):
+class Happened(Struct, frozen=True, gc=False):
     """An event with its place: recorded, or about to be."""
 
     event: catalog.Event

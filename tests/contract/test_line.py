@@ -114,7 +114,7 @@ async def line(store: Store) -> Line:
 
 async def test_a_line_whose_answer_nobody_waits_for_any_more_is_closed(line: Line) -> None:
     """Who is cancelled after it asked leaves no answer that would be taken for the next one's."""
-    asked = asyncio.create_task(line.ask("BLPOP", "nothing", 0))
+    asked = asyncio.create_task(line.ask("BLPOP", "any", 0))
     await asyncio.sleep(0)
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -125,7 +125,7 @@ async def test_a_line_whose_answer_nobody_waits_for_any_more_is_closed(line: Lin
 async def test_a_store_that_does_not_answer_in_time_is_waited_for_no_longer(line: Line) -> None:
     """A line gives up when it was told to, and is closed."""
     with pytest.raises(TimeoutError):
-        await line.ask("BLPOP", "nothing", 0)
+        await line.ask("BLPOP", "any", 0)
     assert not line.is_open
 
 
