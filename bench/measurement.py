@@ -9,7 +9,10 @@ ROUNDS = 5
 
 
 class Measurement(Struct, frozen=True):
-    """One line of ``bench/latest.json``. ``ours`` and ``peer`` are medians; ``ratio`` is the median of the rounds'."""
+    """One line of ``bench/latest.json``. ``ours`` and ``peer`` are medians; ``ratio`` is the median of the rounds'.
+
+    ``at_least`` is the floor of the ratio; without a peer, that of ours.
+    """
 
     name: str
     ours: float
@@ -20,8 +23,9 @@ class Measurement(Struct, frozen=True):
 
     @property
     def missed(self) -> bool:
-        """Whether the ratio is below its floor."""
-        return self.at_least is not None and (self.ratio is None or self.ratio < self.at_least)
+        """Whether it is below its floor."""
+        measured = self.ours if self.peer is None else self.ratio
+        return self.at_least is not None and (measured is None or measured < self.at_least)
 
 
 async def against(

@@ -30,7 +30,7 @@ def _table(measurements: list[Measurement]) -> Table:
     for each in measurements:
         peer = f"{each.peer:,.0f}" if each.peer else ""
         ratio = f"{each.ratio:.2f}" if each.ratio is not None else ""
-        floor = f"{each.at_least:.2f}" if each.at_least is not None else ""
+        floor = f"{each.at_least:,.2f}" if each.at_least is not None else ""
         style = "red" if each.missed else ""
         table.add_row(each.name, f"{each.ours:,.0f}", peer, each.peer_name or "", ratio, floor, style=style)
     return table
