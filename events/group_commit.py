@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -54,6 +54,7 @@ class Prepared(Struct, frozen=True):
     streams: Sequence[tuple[str, ...]]
     size: int
     """Bytes of its events."""
+    correlation_id: str | None = None
 
 
 _Run: TypeAlias = "list[tuple[Prepared, asyncio.Future[Appended]]]"
@@ -77,6 +78,22 @@ class Appended(Struct, frozen=True):
 def stored_command_id(command_id: str) -> bytes:
     """Return the 16 bytes that a command id takes in the store."""
     return hashlib.sha256(command_id.encode()).digest()[:16]
+
+
+class Group(Struct, frozen=True):
+    """Commands that went to the store together, and what became of each; of one whose caller left, None.
+
+    ``begun`` is in nanoseconds since 1970, ``seconds`` how long it took until they were on disk or refused.
+    """
+
+    commands: Sequence[Prepared]
+    outcomes: Sequence[Appended | BaseException | None]
+    begun: int
+    seconds: float
+
+
+OBSERVERS: list[Callable[[Group], None]] = []
+"""Who is told of every group that this process sends, of whichever ledger. They must not raise."""
 
 
 class GroupCommit:
@@ -158,12 +175,14 @@ class GroupCommit:
 
     async def _send(self, runs: list[_Run]) -> None:
         group = [each for run in runs for each in run]
+        begun = time.perf_counter()
         try:
             answers = await self._call([(command, n > 0) for run in runs for n, (command, _) in enumerate(run)])
         except BaseException as error:
             for _, outcome in group:
                 if not outcome.done():
                     outcome.set_exception(error if isinstance(error, Exception) else OutcomeUnknown("shut down"))
+            self._observe(group, begun)
             if not isinstance(error, Exception):
                 raise
             return
@@ -174,6 +193,17 @@ class GroupCommit:
                 outcome.set_result(self._outcome(command, answer))
             except (VersionConflict, CommandConflict, OutOfTurn) as error:
                 outcome.set_exception(error)
+        self._observe(group, begun)
+
+    @staticmethod
+    def _observe(group: _Run, begun: float) -> None:
+        if OBSERVERS:
+            seconds = time.perf_counter() - begun
+            commands = [command for command, _ in group]
+            outcomes = [None if each.cancelled() else each.exception() or each.result() for _, each in group]
+            told = Group(commands, outcomes, time.time_ns() - int(1e9 * seconds), seconds)
+            for observe in OBSERVERS:
+                observe(told)
 
     async def _call(self, commands: list[tuple[Prepared, bool]], *, set_epochs: str = "") -> list[list[Any]]:
         """Run the script on commands, each with whether it has to follow the one before it."""

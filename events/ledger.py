@@ -274,7 +274,8 @@ class Ledger:
             encoded.append(draft)
             streams.append(streams_of(event))
             size += len(draft)
-        return Prepared(its.command_id, its.command_hash, dict(command.conditions), encoded, streams, size)
+        conditions = dict(command.conditions)
+        return Prepared(its.command_id, its.command_hash, conditions, encoded, streams, size, its.correlation_id)
 
     async def _create(self, policy: Policy) -> None:
         """Record ``ledger.created`` at position 1, unless another process was quicker."""

@@ -139,7 +139,8 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
     )
     check_declared(app)
-    app.asgi_handler = access.Access(Edge(app, Cors(settings.origins) if settings.origins else None))
+    edge = Edge(app, Cors(settings.origins) if settings.origins else None)
+    app.asgi_handler = app.state.access = access.Access(edge)
     app.state.running = running
     app.state.openapi = described(app)
     return app

@@ -27,7 +27,7 @@ from service.exchange import export_record, import_file
 from service.load import BadFile
 from service.projections.queries import NotThereYet
 from service.projections.rebuild import RebuildRefused
-from service.run import check_ready, load_story, rebuild_projection, run_api, run_service, run_worker
+from service.run import check_ready, load_story, rebuild_projection, run_api, run_service, run_worker, traced
 from service.settings import BadSettings, Settings
 from service.show import claims_table, desk_page, explanation_page, ledgers_table, projections_table
 
@@ -48,19 +48,22 @@ _errors = Console(stderr=True, highlight=False)
 @app.command
 def serve(*, sample: Annotated[Path | None, Parameter(help="A story to load if the ledger is empty.")] = None) -> None:
     """Run everything on this machine: embedded store, API and worker. Ctrl-C stops them in order."""
-    _run(lambda settings: run_service(settings, sample))
+    with traced(os.environ):
+        _run(lambda settings: run_service(settings, sample))
 
 
 @app.command
 def api() -> None:
     """Run the API on the store that ONRECORD_STORE_URL names."""
-    _run(run_api)
+    with traced(os.environ):
+        _run(run_api)
 
 
 @app.command
 def worker() -> None:
     """Run the worker, which keeps the projections up with the ledger."""
-    _run(run_worker)
+    with traced(os.environ):
+        _run(run_worker)
 
 
 @app.command

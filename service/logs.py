@@ -32,7 +32,6 @@ def configure(level: str) -> None:
     """Log from now on from ``level`` on (``debug``, ``info``, ``warning``, ``error``): our lines and the libraries'."""
     number = logging.getLevelNamesMapping()[level.upper()]
     before: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         access.told,
         add_log_level,
         add_logger_name,

@@ -1,89 +1,95 @@
-"""Metrics: what Prometheus is told of this process, and of every ledger of its store.
+"""Metrics: what Prometheus is told of this process, and of the store and its ledgers (:mod:`service.standing`)."""
 
-The ledgers' figures are read from the store at each scrape. ``onrecord_projection_checkpoint`` counts the events that a
-projection has folded, so its rate is how fast the worker projects.
-"""
-
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, TypeAlias
 
-import structlog
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from events.errors import LedgerError
-from events.ledger import Ledger, ledger_names
+from events.errors import CommandConflict, OutcomeUnknown, OutOfTurn, VersionConflict
+from events.group_commit import LARGEST_GROUP, Appended, Group
 from events.store import Store
-from service.projections import status
-from service.projections.status import ProjectionStatus
+from service.api.http.access import Application, Asked, Receive, Said, Send
+from service.standing import Standing
 
-Said: TypeAlias = Any  # a mapping of ASGI's, which server and framework each type in their own way
-Receive: TypeAlias = Callable[[], Awaitable[Said]]
-Send: TypeAlias = Callable[[Said], Awaitable[None]]
-Application: TypeAlias = Callable[[Said, Receive, Send], Awaitable[None]]
-"""An ASGI application."""
-
-_LOG = structlog.get_logger("onrecord.metrics")
-_AT_ONCE = 32
-"""Ledgers that are looked at together."""
-_METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_APPEND_SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+_GROUPS = tuple(2**n for n in range(LARGEST_GROUP.bit_length()))
+_OUTCOMES = {
+    VersionConflict: "version_conflict",
+    CommandConflict: "command_conflict",
+    OutOfTurn: "out_of_turn",
+    OutcomeUnknown: "unknown",
+}
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
 
 
 class Metrics:
-    """The metrics of one process."""
+    """The metrics of one process. It observes requests (:class:`service.api.http.access.Observer`) and appends."""
 
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._up = self._gauge("onrecord_store_up", "1 if the store answered this scrape, else 0.")
-        self._head = self._gauge("onrecord_ledger_head", "The last position of the ledger.", "ledger")
-        self._lag = self._gauge(
-            "onrecord_projection_lag", "Events that it is behind the ledger.", "ledger", "projection"
-        )
-        self._checkpoint = self._gauge(
-            "onrecord_projection_checkpoint", "The last position folded.", "ledger", "projection"
-        )
-        self._stopped = self._gauge(
-            "onrecord_projection_stopped", "1 if it stopped at an event, else 0.", "ledger", "projection"
-        )
+    def __init__(self, version: str) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._standing = Standing(registry)
+        self.duties: Callable[[], Mapping[str, int]] = dict
+        """What says of how many ledgers this process has each duty, if it is a worker."""
+        ProcessCollector(registry=registry)
+        Gauge("onrecord_build_info", "The release that runs.", ["version"], registry=registry).labels(version).set(1)
         self._requests = Histogram(
-            "onrecord_http_request_seconds",
-            "Time from a request to the last byte of its answer.",
+            "onrecord_http_request_duration_seconds",
+            "Time from a request to the last byte of its answer; of a stream, to the first.",
             ("method", "route", "status"),
             buckets=_SECONDS,
-            registry=self._registry,
+            registry=registry,
+        )
+        self._in_flight = Gauge("onrecord_http_requests_in_flight", "Requests not answered yet.", registry=registry)
+        self._streams = Gauge("onrecord_http_streams_open", "Answers that stream at this moment.", registry=registry)
+        self._problems = Counter(
+            "onrecord_http_problems", "Requests answered with a problem.", ["problem"], registry=registry
+        )
+        self._seconds = Histogram(
+            "onrecord_append_duration_seconds",
+            "Time from sending a group of commands to the store until they are on disk.",
+            buckets=_APPEND_SECONDS,
+            registry=registry,
+        )
+        self._group = Histogram(
+            "onrecord_append_group_commands", "Commands in a group.", buckets=_GROUPS, registry=registry
+        )
+        self._commands = Counter(
+            "onrecord_append_commands", "Commands by what became of them.", ["outcome"], registry=registry
+        )
+        self._events = Counter("onrecord_append_events", "Events recorded.", registry=registry)
+        self._leases = Gauge(
+            "onrecord_leases_held", "Ledgers of which this process has a duty.", ["duty"], registry=registry
         )
 
-    def _gauge(self, name: str, help_: str, *labels: str) -> Gauge:
-        return Gauge(name, help_, labels, registry=self._registry)
+    def begins(self) -> None:
+        """Learn that a request came."""
+        self._in_flight.inc()
 
-    def measured(self, app: Application) -> Application:
-        """Return an application that times the requests to ``app``, by route and not by path."""
+    def streams(self) -> None:
+        """Learn that the answer to one began to stream."""
+        self._streams.inc()
 
-        async def timed(scope: Said, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
-                await app(scope, receive, send)
-                return
-            code = int(HTTPStatus.INTERNAL_SERVER_ERROR)
-            begun = time.perf_counter()
+    def ends(self, asked: Asked) -> None:
+        """Learn that one was answered."""
+        self._in_flight.dec()
+        if asked.streams:
+            self._streams.dec()
+        if asked.problem:
+            self._problems.labels(asked.problem).inc()
+        self._requests.labels(asked.method, asked.route, str(asked.status)).observe(asked.seconds)
 
-            async def seen(message: Said) -> None:
-                nonlocal code
-                if message["type"] == "http.response.start":
-                    code = message["status"]
-                await send(message)
-
-            try:
-                await app(scope, receive, seen)
-            finally:
-                method = scope["method"] if scope["method"] in _METHODS else "other"
-                route = scope.get("path_template") or "unmatched"
-                self._requests.labels(method, route, str(code)).observe(time.perf_counter() - begun)
-
-        return timed
+    def appended(self, group: Group) -> None:
+        """Learn what became of a group of commands."""
+        self._seconds.observe(group.seconds)
+        self._group.observe(len(group.commands))
+        for outcome in group.outcomes:
+            if isinstance(outcome, Appended):
+                self._commands.labels("repeated" if outcome.repeated else "recorded").inc()
+                self._events.inc(0 if outcome.repeated else outcome.count)
+            else:
+                self._commands.labels(_OUTCOMES.get(type(outcome), "failed")).inc()
 
     def exposed(self, store: Store) -> Application:
         """Return an application that answers ``GET /metrics`` with this process and every ledger of a store."""
@@ -93,7 +99,10 @@ class Metrics:
                 return
             found = scope["path"] == "/metrics" and scope["method"] == "GET"
             if found:
-                await self._look_at(store)
+                await self._standing.look(store)
+                self._leases.clear()
+                for duty, ledgers in self.duties().items():
+                    self._leases.labels(duty).set(ledgers)
             body = generate_latest(self._registry) if found else b"metrics are at /metrics\n"
             media_type = CONTENT_TYPE_LATEST if found else "text/plain"
             headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
@@ -102,25 +111,3 @@ class Metrics:
             await send({"type": "http.response.body", "body": body, "more_body": False})
 
         return expose
-
-    async def _look_at(self, store: Store) -> None:
-        """Set the figures of the ledgers to what is so now; a store that does not answer is told nothing of."""
-        found: dict[str, list[ProjectionStatus]] = {}
-        try:
-            names = await ledger_names(store)
-            for begin in range(0, len(names), _AT_ONCE):
-                together = [Ledger(store, name, "") for name in names[begin : begin + _AT_ONCE]]
-                looked = await asyncio.gather(*(status.of_all(store, ledger) for ledger in together))
-                found |= {ledger.name: each for ledger, each in zip(together, looked, strict=True)}
-        except LedgerError as error:
-            found = {}
-            _LOG.warning("store unavailable", error=str(error))
-        for gauge in (self._head, self._lag, self._checkpoint, self._stopped):  # nothing waits from here on
-            gauge.clear()
-        self._up.set(bool(found))
-        for name, statuses in found.items():
-            self._head.labels(name).set(statuses[0].checkpoint + statuses[0].lag)
-            for each in statuses:
-                self._lag.labels(name, each.name).set(each.lag)
-                self._checkpoint.labels(name, each.name).set(each.checkpoint)
-                self._stopped.labels(name, each.name).set(each.stopped is not None)

@@ -18,6 +18,7 @@ from events.catalog import Event
 from events.envelope import Entry
 from events.ledger import Ledger
 from events.store import Store, answering
+from service import tracing
 from service.projections.catalog import CLAIMS, EVERYTHING, SOURCES, Membership, Projection
 from service.projections.queries import Queries
 from service.verification.commands import Caller, Recorder
@@ -80,6 +81,11 @@ class Reassessor:
             await self._say(Progress(self._at))
 
     async def _follow_up(self, entry: Entry) -> None:
+        about = entry.envelope.correlationid or None
+        with tracing.span("reassess", about, ledger=self._ledger.name, position=entry.position):
+            await self._reassess_dependents(entry)
+
+    async def _reassess_dependents(self, entry: Entry) -> None:
         dependents = [each async for each in self._dependents(entry)]
         for begin in range(0, len(dependents), _AT_ONCE):
             await self._say(Progress(entry.position - 1, entry.position, begin, len(dependents)))

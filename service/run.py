@@ -5,21 +5,23 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import structlog
 import uvicorn
 from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import events.store
+from events import group_commit
 from events.errors import StoreFull, StoreUnusable
 from events.ledger import Ledger, ledger_names
 from events.store import Store
-from service import embedded
+from service import embedded, tracing
 from service.api.http.connection import Connection
-from service.app import create_app, open_served, open_vault
+from service.app import VERSION, create_app, open_served, open_vault
 from service.auth.keys import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
@@ -27,16 +29,28 @@ from service.metrics import Metrics
 from service.projections.catalog import PROJECTIONS
 from service.projections.queries import Queries
 from service.projections.rebuild import RebuildRefused, rebuild
-from service.settings import Settings
+from service.settings import Settings, wants_traces
 from service.show import claims_table, greeting
 from service.worker import Workers
 
+_LOG = structlog.get_logger("onrecord.process")
 _GRACE_SECONDS = 5
 _CATCH_UP_SECONDS = 60
 _READY_SECONDS = 8
 _SELDOM = 20_000
 _console = Console(highlight=False)
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+
+
+@contextlib.contextmanager
+def traced(environment: Mapping[str, str]) -> Iterator[None]:
+    """Collect traces beside the caller, if OpenTelemetry's variables ask for them."""
+    provider = tracing.start() if wants_traces(environment) else None
+    try:
+        yield
+    finally:
+        if provider:
+            tracing.stop(provider)
 
 
 async def run_service(settings: Settings, sample: Path | None) -> None:
@@ -52,13 +66,14 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
             here = await open_served(store, settings.ledger)
             await open_vault(store, settings, settings.ledger)
             await _ensure_key(store, settings, replace=True)
-            async with _working(settings) as worker:
+            metrics = _metrics(settings)
+            async with _working(settings, metrics) as worker:
                 if sample and (await here.ledger.head()).position <= 1:
                     await _load_with_progress(settings, store, sample)
                 head = (await here.ledger.head()).position
                 for projection in PROJECTIONS:
                     await here.queries.wait_for(projection, head, seconds=_CATCH_UP_SECONDS)
-                async with _exposing(settings) as metrics:
+                async with _exposing(settings, metrics):
                     await _serve(settings, metrics, with_claims=True, beside=[*beside, worker])
 
 
@@ -70,7 +85,8 @@ async def run_api(settings: Settings) -> None:
         await open_vault(store, settings, settings.ledger)
         if not await _ensure_key(store, settings, replace=False):
             _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
-    async with _exposing(settings) as metrics:
+    metrics = _metrics(settings)
+    async with _exposing(settings, metrics):
         await _serve(settings, metrics, with_claims=False)
 
 
@@ -79,9 +95,12 @@ async def run_worker(settings: Settings) -> None:
     settings = with_store(settings)
     async with checked_store(settings) as store:
         await open_served(store, settings.ledger)
-    async with _exposing(settings), _working(settings) as working:
+    metrics = _metrics(settings)
+    async with _exposing(settings, metrics), _working(settings, metrics) as working:
+        _LOG.info("the worker works", release=VERSION)
         with _on_signal(working.cancel):
             await asyncio.wait([working])
+    _LOG.info("the worker has ended")
 
 
 async def check_ready(settings: Settings) -> None:
@@ -153,10 +172,13 @@ async def _ensure_key(store: Store, settings: Settings, *, replace: bool) -> boo
 
 
 @contextlib.asynccontextmanager
-async def _working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+async def _working(settings: Settings, metrics: Metrics | None) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
     store = events.store.connect(settings.store_url, replicas=settings.replicas)
-    working = asyncio.create_task(Workers(store).run())
+    workers = Workers(store)
+    if metrics:
+        metrics.duties = workers.duties
+    working = asyncio.create_task(workers.run())
     try:
         yield working
     finally:
@@ -175,13 +197,21 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextlib.asynccontextmanager
-async def _exposing(settings: Settings) -> AsyncIterator[Metrics | None]:
-    """Let metrics be had beside the caller, if the settings want any."""
+def _metrics(settings: Settings) -> Metrics | None:
+    """Return the metrics of this process, which see every append from now on, if the settings want any."""
     if not settings.metrics_port:
-        yield None
+        return None
+    metrics = Metrics(VERSION)
+    group_commit.OBSERVERS.append(metrics.appended)
+    return metrics
+
+
+@contextlib.asynccontextmanager
+async def _exposing(settings: Settings, metrics: Metrics | None) -> AsyncIterator[None]:
+    """Let metrics be had beside the caller, if there are any."""
+    if metrics is None:
+        yield
         return
-    metrics = Metrics()
     async with contextlib.aclosing(events.store.connect(settings.store_url, connections=2)) as store:
         server = _Server(
             uvicorn.Config(
@@ -198,7 +228,7 @@ async def _exposing(settings: Settings) -> AsyncIterator[Metrics | None]:
         serving = asyncio.create_task(_until_exit(server, "the metrics"))
         try:
             await _until_started(server, serving)
-            yield metrics
+            yield
         finally:
             server.should_exit = True
             await serving
@@ -210,8 +240,9 @@ async def _serve(
     """Serve the API until a signal, or until a task ``beside`` it ends, which it should not do first."""
     app = create_app(settings)
     ending: asyncio.Event = app.state.running.ending
+    app.state.access.observer = metrics
     config = uvicorn.Config(
-        metrics.measured(app) if metrics else app,
+        app,
         host=settings.host,
         port=settings.port,
         http=Connection,
@@ -231,11 +262,13 @@ async def _serve(
 
     def end() -> None:
         """Be not ready and end the streams; then stop the server, at once unless others are to notice first."""
+        _LOG.info("ending", drain_seconds=settings.drain_seconds)
         ending.set()
         asyncio.get_running_loop().call_later(settings.drain_seconds, stop)
 
     def on_signal() -> None:
         if ending.is_set():  # whoever asks twice does not want to wait
+            _LOG.warning("ending at once")
             server.should_exit = server.force_exit = True
         else:
             end()
@@ -248,10 +281,12 @@ async def _serve(
                 for task in beside:
                     task.add_done_callback(lambda _: end())
                 port = server.servers[0].sockets[0].getsockname()[1]
+                _LOG.info("the API answers", host=settings.host, port=port, release=VERSION)
                 await _announce(structs.replace(settings, port=port), with_claims=with_claims)
         finally:
             server.should_exit = server.should_exit or sys.exc_info()[1] is not None
             await serving
+            _LOG.info("the API has ended")
 
 
 async def _announce(settings: Settings, *, with_claims: bool) -> None:

@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 from events.identifiers import LedgerName
 
 _PREFIX = "ONRECORD_"
+_SECRET = {"key", "secret_key", "store_url", "webhook_proxy"}
+"""Settings that are a secret or can hold a password: what they were set to is never shown."""
 
 
 class BadSettings(Exception):
@@ -20,7 +22,7 @@ class BadSettings(Exception):
 class Settings(Struct, frozen=True, kw_only=True):
     """What can be set, each by ``ONRECORD_`` and its name in capitals."""
 
-    home: str = ".onrecord"
+    home: Annotated[str, Meta(min_length=1)] = ".onrecord"
     """Where the bootstrap key, the secret key and the embedded store keep their files."""
     store_url: Annotated[
         str,
@@ -33,13 +35,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     ledger: LedgerName = "main"
     """The ledger that is made at the first start, that the bootstrap key opens, and that commands on the store are
     about. The API and the worker serve every ledger of the store."""
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(pattern=r"^\S+$(?!\n)")] = "127.0.0.1"
     """The address that the API listens on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8181
     """The port that the API listens on; 0 takes a free one."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """The port on 127.0.0.1 where Prometheus finds `/metrics`, without a key; 0: there are no metrics."""
-    drain_seconds: Annotated[float, Meta(ge=0, le=300)] = 0
+    drain_seconds: Annotated[int, Meta(ge=0, le=300)] = 0
     """Seconds between a signal to end and the closing of the port. Meanwhile `/readyz` says 503 and requests are still
     answered, so that a load balancer goes elsewhere first."""
     allow_lossy_store: bool = False
@@ -71,9 +73,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the names of new transparency logs begin with, as in `record.example.org`; a ledger's name follows."""
     public_log: bool = False
     """`1` lets everybody read checkpoints and hash tiles of the ledger above; entries need a key for audits."""
-    url: str = ""
+    url: Annotated[str, Meta(pattern=r"^$|^https?://[^\s/]\S*$(?!\n)")] = ""
     """Where `onrecord claims` and `onrecord events` find the API; empty: the host and port above."""
-    key: str = ""
+    key: Annotated[str, Meta(pattern=r"^\S*$(?!\n)")] = ""
     """The API key that those commands use; empty: the bootstrap key in the home."""
 
     def __post_init__(self) -> None:
@@ -81,6 +83,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             _ = self.webhook_networks
         except ValueError as error:
             raise BadSettings(f"{_PREFIX}WEBHOOK_ALLOW={self.webhook_allow!r}: {error}") from error
+        if self.port and self.port == self.metrics_port:
+            raise BadSettings(f"{_PREFIX}METRICS_PORT={self.metrics_port}: {_PREFIX}PORT is the same")
+        if self.replicas and not self.store_url:
+            raise BadSettings(
+                f"{_PREFIX}REPLICAS={self.replicas}: the embedded store has no replicas; name one in {_PREFIX}STORE_URL"
+            )
 
     @property
     def webhook_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -134,5 +142,16 @@ def read(environment: Mapping[str, str]) -> Settings:
         try:
             values[name] = msgspec.convert(value, known[name], strict=False)
         except msgspec.ValidationError as error:
-            raise BadSettings(f"{_PREFIX}{name.upper()}={value!r}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+            shown = "" if name in _SECRET else f"={value!r}"
+            why = "it is not as it has to be" if name in _SECRET else f"{str(error)[:1].lower()}{str(error)[1:]}"
+            raise BadSettings(f"{_PREFIX}{name.upper()}{shown}: {why}") from error
     return Settings(**values)
+
+
+def wants_traces(environment: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's own variables ask for traces: they name an endpoint, and do not turn them off."""
+    return (
+        any(environment.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
+        and environment.get("OTEL_SDK_DISABLED", "").lower() != "true"
+        and environment.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
+    )

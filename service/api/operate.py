@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
+import structlog
 from litestar import get
 from litestar.params import FromPath
 
@@ -18,26 +19,37 @@ from service.api.http.negotiation import HTML, JSON, TEXT, acceptable
 from service.api.http.pages import problem as problem_page
 from service.api.http.pages import problems as problems_page
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, Opened, Running
+from service.api.http.served import ApiRequest, Running
 from service.projections import status
 from service.projections.catalog import PROJECTIONS
 from service.projections.status import ProjectionStatus
 
 SCHEMA_TYPE = "application/schema+json"
 PAGES = (TEXT, HTML)
+_LOG = structlog.get_logger("onrecord.api")
 _LARGEST_LAG = 10_000
 """Events that a projection may be behind the ledger while the service still calls itself ready."""
+_PATIENCE = 0.8
+"""Seconds in which the store has to answer; who asks gives up after a second, as Kubernetes does."""
+
+
+class Component(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of the service. ``why`` says what is amiss with it, also where that is not so in every ledger."""
+
+    ready: bool
+    why: str = ""
 
 
 class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether requests can be served well.
+    """Whether requests can be served well, and of which part it is not so.
 
     ``ledgers`` are those that this process has open, ``lag`` how many events each projection is behind in the one where
-    it is furthest behind. No ledger is named: anybody may ask. ``why_not`` says what is amiss, also when it concerns
-    only some of the ledgers and this process is ready for the others.
+    it is furthest behind. No ledger is named: anybody may ask. The component ``ledgers`` is ready if one of them has
+    nothing amiss, and a projection if it keeps up in one of them. ``why_not`` has every reason in one place.
     """
 
     ready: bool
+    components: dict[str, Component]
     ledgers: int = 0
     lag: dict[str, int] = {}
     why_not: tuple[str, ...] = ()
@@ -66,32 +78,48 @@ async def is_ready(request: ApiRequest) -> Answer:
     running: Running = request.app.state.running
     opened = tuple(running.ledgers)
     if running.ending.is_set():
-        return _readiness(Readiness(ready=False, ledgers=len(opened), why_not=("it is shutting down",)))
-    found = await asyncio.gather(*map(_stand, opened))
+        return _readiness({"process": Component(ready=False, why="it is shutting down")}, len(opened))
+    process = {"process": Component(ready=True)}
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            found = await asyncio.gather(
+                *(status.of_all(each.served.queries.store, each.served.ledger) for each in opened)
+            )
+    except TimeoutError:
+        why = f"it has not answered within {_PATIENCE} s"
+        return _readiness(process | {"store": Component(ready=False, why=why)}, len(opened))
+    except LedgerError as error:
+        _LOG.warning("store unavailable", error=str(error))
+        return _readiness(process | {"store": Component(ready=False, why="it does not answer")}, len(opened))
+    return _readiness(process | {"store": Component(ready=True)} | _of_ledgers(found), len(opened), _lag(found))
+
+
+def _of_ledgers(found: Sequence[Sequence[ProjectionStatus]]) -> dict[str, Component]:
+    """Return how the projections stand in the ledgers, and the ledgers all in all."""
+    amiss = [{each.name: why for each in statuses if (why := _amiss(each))} for statuses in found]
+    well = sum(not each for each in amiss)
+    why = "" if well or not amiss else "there is none in which every projection keeps up"
+    components = {"ledgers": Component(ready=not why, why=why)}
+    for projection in PROJECTIONS:
+        wrong = Counter(each[projection.name] for each in amiss if projection.name in each)
+        whys = "; ".join(f"{what}, in {n} of {len(found)} ledgers" for what, n in wrong.items())
+        ready = not found or wrong.total() < len(found)
+        components[f"projection {projection.name}"] = Component(ready=ready, why=whys)
+    return components
+
+
+def _amiss(projection: ProjectionStatus) -> str:
+    if projection.stopped:
+        return "it stopped at an event"
+    return f"it is more than {_LARGEST_LAG} events behind" if projection.lag > _LARGEST_LAG else ""
+
+
+def _lag(found: Sequence[Sequence[ProjectionStatus]]) -> dict[str, int]:
     lag = {projection.name: 0 for projection in PROJECTIONS}
-    for statuses, _ in found:
+    for statuses in found:
         for each in statuses:
             lag[each.name] = max(lag[each.name], each.lag)
-    wrong = Counter(what for _, amiss in found for what in amiss)
-    why_not = tuple(f"{what}, in {n} of {len(opened)} ledgers" for what, n in wrong.items())
-    ready = any(not amiss for _, amiss in found)
-    return _readiness(Readiness(ready, len(opened), lag, why_not))
-
-
-async def _stand(opened: Opened) -> tuple[list[ProjectionStatus], list[str]]:
-    """Return how the projections of a ledger stand, and what is amiss with it."""
-    here = opened.served
-    try:
-        statuses = await status.of_all(here.queries.store, here.ledger)
-    except LedgerError as error:
-        return [], [str(error)]
-    amiss = [
-        f"projection {each.name} is more than {_LARGEST_LAG} events behind"
-        for each in statuses
-        if each.lag > _LARGEST_LAG
-    ]
-    amiss += [f"projection {each.name} stopped at an event" for each in statuses if each.stopped]
-    return statuses, amiss
+    return lag
 
 
 @get(
@@ -157,10 +185,12 @@ def read_openapi(request: ApiRequest) -> Answer:
     return Answer(request.app.state.openapi, media_type=JSON)
 
 
-def _readiness(state: Readiness) -> Answer:
+def _readiness(components: dict[str, Component], ledgers: int, lag: dict[str, int] | None = None) -> Answer:
+    ready = all(each.ready for each in components.values())
+    why_not = tuple(f"{name}: {each.why}" for name, each in components.items() if each.why)
     return Answer(
-        msgspec.json.encode(state),
-        status=200 if state.ready else 503,
+        msgspec.json.encode(Readiness(ready, components, ledgers, lag or {}, why_not)),
+        status=200 if ready else 503,
     )
 
 

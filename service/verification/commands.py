@@ -20,6 +20,7 @@ from events.envelope import REFERENCE, Provenance, streams_of
 from events.errors import LedgerError, OutOfTurn, VersionConflict
 from events.group_commit import Appended
 from events.ledger import Command, Ledger
+from service import tracing
 from service.verification import decide
 from service.verification.context import StoryFacts
 from service.verification.decide import Decision
@@ -320,6 +321,10 @@ class Recorder:
 
     async def _decide(self, proposal: _Proposal, facts: Mapping[str, Facts] | None) -> tuple[Decision, Command]:
         """Decide a command on cached facts or, where they are given, on those that will be."""
+        with tracing.span("decide", proposal.caller.correlation_id):
+            return await self._decided(proposal, facts)
+
+    async def _decided(self, proposal: _Proposal, facts: Mapping[str, Facts] | None) -> tuple[Decision, Command]:
         edition = await self.reader.reference.edition()
         claim_ids = claims_of(proposal.events)
         world, conditions = await self.reader.read(edition, claim_ids, proposal.events, proposal.reads, facts)

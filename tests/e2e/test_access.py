@@ -5,7 +5,9 @@ import base64
 import contextlib
 import json
 import os
+import pty
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -215,3 +217,33 @@ async def test_what_breaks_is_logged_with_its_place_and_not_with_what_it_quotes(
     assert failed["request_id"] == broken.json()["request_id"] == api.lines()[0]["request_id"]
     assert "builtins.ValueError\n" in failed["exception"]
     assert "in place\n" in failed["exception"]
+
+
+async def test_what_the_server_says_is_in_the_log_as_all_else(logging: Callable[..., Logging]) -> None:
+    """What is no HTTP at all is a warning of the server's, as a JSON line, without what was sent."""
+    api = logging()
+    async with api.running():
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        writer.write(b"HuntingtheSnark\r\n\r\n")
+        assert b"400" in await asyncio.wait_for(reader.readline(), PATIENCE)
+        writer.close()
+    (said,) = api.lines("Invalid HTTP request received.")
+    assert (said["level"], said["logger"]) == ("warning", "uvicorn.error")
+    assert "Snark" not in "".join(api.raw)
+
+
+def test_a_terminal_gets_something_to_read() -> None:
+    """On a terminal a line is in words and colours, and not in JSON; elsewhere it is JSON."""
+    code = (
+        "import structlog, service.logs as logs; logs.configure('info'); structlog.get_logger('desk').info('hi', n=1)"
+    )
+    ours, theirs = pty.openpty()
+    for stderr in (theirs, subprocess.PIPE):
+        done = subprocess.run([sys.executable, "-c", code], stderr=stderr, timeout=60, check=True)  # noqa: S603 - our own
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "hi" in shown
+    assert not shown.startswith("{")
+    line = json.loads(done.stderr)
+    assert (line["event"], line["n"], line["level"], line["logger"]) == ("hi", 1, "info", "desk")

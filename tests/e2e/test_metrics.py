@@ -21,6 +21,7 @@ from service.load import StoryFile, load
 from service.metrics import Metrics
 from service.projections.catalog import PROJECTIONS
 from service.verification.commands import Recorder
+from service.worker import DUTIES
 
 ONRECORD = Path(sys.executable).with_name("onrecord")
 _PATIENCE = 30.0
@@ -91,6 +92,12 @@ def by(metric: Metric, ledger: Ledger) -> dict[str, float]:
     }
 
 
+def one(metric: Metric, suffix: str = "") -> float:
+    """Return the only value of a metric."""
+    (value,) = [sample.value for sample in metric.samples if sample.name == metric.name + suffix]
+    return float(value)
+
+
 @pytest.fixture
 def start(tmp_path: Path, store_url: str, ledger: Ledger) -> Callable[[str], Process]:
     """Makes a process of a command."""
@@ -111,12 +118,32 @@ async def test_the_lag_is_seen_while_the_worker_is_behind_and_ends_at_nothing(
         assert found["onrecord_store_up"].samples[0].value == 1
         heads = {sample.labels["ledger"]: sample.value for sample in found["onrecord_ledger_head"].samples}
         assert heads[ledger.name] == head
-        assert by(found["onrecord_projection_lag"], ledger) == dict.fromkeys(names, head)
+        assert by(found["onrecord_projection_lag_events"], ledger) == dict.fromkeys(names, head)
         async with worker.running():
             for process in (worker, api):
-                found = await process.until(lambda now: not any(by(now["onrecord_projection_lag"], ledger).values()))
+                found = await process.until(
+                    lambda now: not any(by(now["onrecord_projection_lag_events"], ledger).values())
+                )
                 assert by(found["onrecord_projection_checkpoint"], ledger) == dict.fromkeys(names, head)
                 assert by(found["onrecord_projection_stopped"], ledger) == dict.fromkeys(names, 0)
+            await worker.until(lambda now: followed(now, ledger) == (head, 0))
+            found = await worker.until(lambda now: all(duties(now).values()))
+            assert set(DUTIES) <= set(duties(found))
+            assert not duties(await api.scrape())
+            assert found["onrecord_ledgers"].samples[0].value >= 1
+            (used,) = found["onrecord_store_memory_used_bytes"].samples
+            assert used.value > 0
+
+
+def followed(found: dict[str, Metric], ledger: Ledger) -> tuple[float, ...]:
+    """Return how far the reassessor of a ledger is, and how far behind."""
+    names = ("onrecord_reassessor_checkpoint", "onrecord_reassessor_lag_events")
+    return tuple(each.value for name in names for each in found[name].samples if each.labels["ledger"] == ledger.name)
+
+
+def duties(found: dict[str, Metric]) -> dict[str, float]:
+    """Return of how many ledgers a process has each duty."""
+    return {sample.labels["duty"]: sample.value for sample in found["onrecord_leases_held"].samples}
 
 
 async def test_requests_are_counted_by_route_and_not_by_path(
@@ -137,7 +164,15 @@ async def test_requests_are_counted_by_route_and_not_by_path(
             assert (await client.get(f"/v1/stories/{name}")).status_code == 404
         for path in ("/metrics", "/nowhere/1", "/nowhere/2"):
             assert (await client.get(path)).status_code == 404
-        requests = (await api.scrape())["onrecord_http_request_seconds"]
+        found = await api.scrape()
+        assert one(found["onrecord_http_problems"], "_total") == 5
+        assert found["onrecord_http_problems"].samples[0].labels == {"problem": "not-found"}
+        assert one(found["onrecord_http_requests_in_flight"]) == one(found["onrecord_http_streams_open"]) == 0
+        assert one(found["onrecord_append_events"], "_total") == one(found["onrecord_append_commands"], "_total") == 1
+        assert found["onrecord_append_commands"].samples[0].labels == {"outcome": "recorded"}
+        assert one(found["onrecord_append_group_commands"], "_sum") == 1
+        assert 0 < one(found["onrecord_append_duration_seconds"], "_sum") < _PATIENCE
+        requests = found["onrecord_http_request_duration_seconds"]
         counted = {
             (sample.labels["method"], sample.labels["route"], sample.labels["status"]): sample.value
             for sample in requests.samples
@@ -156,8 +191,23 @@ async def test_requests_are_counted_by_route_and_not_by_path(
 async def test_a_store_that_is_away_is_told_and_its_figures_are_not(tmp_path: Path) -> None:
     """What was so when the store last answered is not passed off as what is so now."""
     async with contextlib.aclosing(events.store.connect(f"unix://{tmp_path / 'nobody.sock'}")) as away:
-        exposed = Metrics().exposed(away)
+        exposed = Metrics("0").exposed(away)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(exposed), base_url="http://metrics") as client:
             told = (await client.get("/metrics")).text
     assert "onrecord_store_up 0.0" in told
-    assert "onrecord_projection_lag{" not in told
+    assert "onrecord_projection_lag_events{" not in told
+
+
+async def test_open_streams_are_counted_and_not_timed(
+    start: Callable[[str], Process], store: Store, ledger: Ledger
+) -> None:
+    """A live stream is one that is open until its client leaves, and does not make requests look slow."""
+    api = start("api")
+    headers = {"Authorization": f"Bearer {await new_key(store, ledger.name)}", "Accept": "text/event-stream"}
+    async with api.running(), httpx2.AsyncClient(base_url=f"http://127.0.0.1:{api.port}", headers=headers) as client:
+        async with client.stream("GET", "/v1/events") as stream:
+            assert stream.status_code == 200
+            await api.until(lambda now: one(now["onrecord_http_streams_open"]) == 1)
+        found = await api.until(lambda now: one(now["onrecord_http_streams_open"]) == 0)
+        assert one(found["onrecord_http_requests_in_flight"]) == 0
+        assert 0 < one(found["onrecord_http_request_duration_seconds"], "_sum") < 1

@@ -112,7 +112,7 @@ async def test_an_event_that_cannot_be_read_stops_the_projections_loudly(
     assert (head, head + 1) == (now.checkpoint, now.stopped.position)
     ready = await api.get("/readyz")
     assert ready.status_code == 503
-    assert "projection claims stopped at an event, in 1 of 1 ledgers" in ready.json()["why_not"]
+    assert "projection claims: it stopped at an event, in 1 of 1 ledgers" in ready.json()["why_not"]
 
 
 @pytest.mark.parametrize("what", ["unknown", "out of place"])

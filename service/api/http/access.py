@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeAlias
 import structlog
 from uuid_utils import uuid7
 
+from service import tracing
+
 Said: TypeAlias = Any  # a mapping of ASGI's, which server and framework each type in their own way
 Receive: TypeAlias = Callable[[], Awaitable[Said]]
 Send: TypeAlias = Callable[[Said], Awaitable[None]]
@@ -131,8 +133,7 @@ class Access:
         observer = self.observer
         before = _now.set(asked)
         begun = time.perf_counter()
-        if observer:
-            observer.begins()
+        span = _begin(asked, observer)
 
         async def answer(message: Said) -> None:
             if message["type"] == "http.response.start":
@@ -150,13 +151,43 @@ class Access:
         try:
             await self._app(scope, receive, answer)
         finally:
-            seconds = time.perf_counter() - begun
-            if not asked.streams:
-                asked.seconds = seconds
-            if observer:
-                observer.ends(asked)
-            _tell(asked, seconds)
+            _end(asked, observer, span, time.perf_counter() - begun)
             _now.reset(before)
+
+
+def _begin(asked: Asked, observer: Observer | None) -> tracing.Span | None:
+    span = tracing.begin(asked.method, asked.traceparent, serves=True)
+    if span:
+        asked.traceparent = span.traceparent
+    if observer:
+        observer.begins()
+    return span
+
+
+def _end(asked: Asked, observer: Observer | None, span: tracing.Span | None, seconds: float) -> None:
+    if not asked.streams:
+        asked.seconds = seconds
+    if observer:
+        observer.ends(asked)
+    if span:
+        _trace(span, asked)
+    _tell(asked, seconds)
+
+
+def _trace(span: tracing.Span, asked: Asked) -> None:
+    """End the span of a request, with what OpenTelemetry's conventions want said of one."""
+    said: dict[str, Any] = {}
+    asked.tell(said)
+    attributes: dict[str, str | int] = {
+        "http.request.method": asked.method,
+        "http.route": asked.route,
+        "http.response.status_code": asked.status,
+    }
+    attributes |= {f"onrecord.{name}": said[name] for name in ("request_id", "key", "ledger") if name in said}
+    span.name(f"{asked.method} {asked.route}", attributes)
+    if asked.status >= _FAULT:
+        span.fail(asked.problem or str(asked.status))
+    span.end()
 
 
 def _is_stream(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -1,0 +1,137 @@
+"""How the store and its ledgers stand, as gauges that are set at each scrape.
+
+``onrecord_projection_checkpoint`` counts the events that a projection has folded, so its rate is how fast the workers
+project. Of a store that does not answer nothing is told but that: what was so before is not passed off as what is so.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Gauge
+from redis.exceptions import RedisError
+
+from events.errors import LedgerError
+from events.ledger import Ledger, ledger_names
+from events.store import Store, answering, servers
+from service import reassessor
+from service.audit.sealer import Sealed, sealed
+from service.projections import status
+from service.projections.status import ProjectionStatus
+from service.reassessor import Progress
+
+MOST_LEDGERS = 500
+"""Ledgers that have series of their own; ``onrecord_ledgers`` says how many there are."""
+_AT_ONCE = 32
+"""Ledgers that are looked at together."""
+_PATIENCE = 5.0
+"""Seconds that a look may take; Prometheus gives up after ten."""
+_LOG = structlog.get_logger("onrecord.metrics")
+
+
+class _Ledger(Struct, frozen=True):
+    name: str
+    projections: Sequence[ProjectionStatus]
+    reassessor: Progress
+    sealed: Sealed
+
+    @property
+    def head(self) -> int:
+        return self.projections[0].checkpoint + self.projections[0].lag
+
+
+class Standing:
+    """The gauges of a store and its ledgers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._gauges: list[Gauge] = []
+        self._up = Gauge("onrecord_store_up", "1 if the store answered this scrape, else 0.", registry=registry)
+        self._memory = self._gauge("store_memory_used_bytes", "Memory that the store uses.", "server")
+        self._limit = self._gauge("store_memory_limit_bytes", "Memory that it may use; 0: no limit.", "server")
+        self._durable = self._gauge("store_log_written", "1 if its last write to its log succeeded, else 0.", "server")
+        self._replicas = self._gauge("store_replicas", "Replicas that are connected to it.", "server")
+        self._ledgers = self._gauge("ledgers", "Ledgers of the store.")
+        self._head = self._gauge("ledger_head", "The last position of the ledger.", "ledger")
+        of_projection = ("ledger", "projection")
+        self._lag = self._gauge("projection_lag_events", "Events that it is behind the ledger.", *of_projection)
+        self._checkpoint = self._gauge("projection_checkpoint", "The last position folded.", *of_projection)
+        self._stopped = self._gauge("projection_stopped", "1 if it stopped at an event, else 0.", *of_projection)
+        self._rebuilt = self._gauge(
+            "projection_rebuild_position", "The last position folded by a rebuild, while there is one.", *of_projection
+        )
+        self._followed = self._gauge("reassessor_checkpoint", "The last position that it has followed up.", "ledger")
+        self._behind = self._gauge("reassessor_lag_events", "Events that it is behind the ledger.", "ledger")
+        self._sealed = self._gauge("sealer_checkpoint", "Events that the last signed checkpoint covers.", "ledger")
+        self._unsealed = self._gauge("sealer_lag_events", "Events that it does not cover yet.", "ledger")
+        self._left = self._gauge("reassessor_claims_left", "Claims still to look at for one event.", "ledger")
+
+    def _gauge(self, name: str, help_: str, *labels: str) -> Gauge:
+        self._gauges.append(Gauge(f"onrecord_{name}", help_, labels, registry=self._registry))
+        return self._gauges[-1]
+
+    async def look(self, store: Store) -> None:
+        """Set the gauges to what is so now, within five seconds."""
+        found: list[_Ledger] = []
+        memory: list[tuple[str, Any]] = []
+        total, up = 0, False
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                with answering():
+                    memory = [(_name(server), await _info(store, server)) for server in servers(store)]
+                names = await ledger_names(store)
+                total = len(names)
+                for begin in range(0, min(total, MOST_LEDGERS), _AT_ONCE):
+                    together = names[begin : min(begin + _AT_ONCE, MOST_LEDGERS)]
+                    found += await asyncio.gather(*(_ledger(store, name) for name in together))
+            up = True
+        except (LedgerError, RedisError, TimeoutError) as error:
+            _LOG.warning("store unavailable", error=str(error) or f"no answer within {_PATIENCE} s")
+        for gauge in self._gauges:  # nothing waits from here on
+            gauge.clear()
+        self._up.set(up)
+        if not up:
+            return
+        self._ledgers.set(total)
+        for name, info in memory:
+            self._memory.labels(name).set(info["used_memory"])
+            self._limit.labels(name).set(info["maxmemory"])
+            self._durable.labels(name).set(info["aof_last_write_status"] == "ok")
+            self._replicas.labels(name).set(info["connected_slaves"])
+        for each in found:
+            self._tell(each)
+
+    def _tell(self, of: _Ledger) -> None:
+        self._head.labels(of.name).set(of.head)
+        for each in of.projections:
+            self._lag.labels(of.name, each.name).set(each.lag)
+            self._checkpoint.labels(of.name, each.name).set(each.checkpoint)
+            self._stopped.labels(of.name, each.name).set(each.stopped is not None)
+            if each.built is not None:
+                self._rebuilt.labels(of.name, each.name).set(each.built)
+        self._followed.labels(of.name).set(of.reassessor.checkpoint)
+        self._behind.labels(of.name).set(max(0, of.head - of.reassessor.checkpoint))
+        if of.sealed.size:  # else nobody seals it
+            self._sealed.labels(of.name).set(of.sealed.size)
+            self._unsealed.labels(of.name).set(max(0, of.head - of.sealed.size))
+        self._left.labels(of.name).set(of.reassessor.total - of.reassessor.done)
+
+
+async def _ledger(store: Store, name: str) -> _Ledger:
+    ledger = Ledger(store, name, "")
+    return _Ledger(
+        name,
+        await status.of_all(store, ledger),
+        await reassessor.progress(store, ledger),
+        await sealed(store, ledger),
+    )
+
+
+async def _info(store: Store, server: dict[str, Any]) -> Any:  # noqa: ANN401 - redis-py's
+    return await store.info("memory", "persistence", "replication", **server)
+
+
+def _name(server: dict[str, Any]) -> str:
+    return str(server["target_nodes"].name) if server else "store"
