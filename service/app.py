@@ -13,6 +13,7 @@ from events.ledger import Ledger
 from service.api import (
     amending,
     claims,
+    deliveries,
     desk,
     erasures,
     explanations,
@@ -120,6 +121,7 @@ def create_app(settings: Settings) -> Litestar:
             *feed.ROUTES,
             *projections.ROUTES,
             *webhooks.ROUTES,
+            *deliveries.ROUTES,
             *ledgers.ROUTES,
             *operate.ROUTES,
         ],

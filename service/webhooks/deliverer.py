@@ -24,8 +24,9 @@ from service.webhooks.book import Book
 from service.webhooks.egress import Egress
 from service.webhooks.formats import Formats
 from service.webhooks.lane import Lane, Tools
-from service.webhooks.matching import Traits, concerns
+from service.webhooks.matching import concerns
 from service.webhooks.queues import FETCHES_BELOW, Delivery, Look, Queues, Tries, now_ms
+from service.webhooks.traits import Traits
 
 _LOG = structlog.get_logger("onrecord.webhooks")
 _IN_ONE_LANE: Final = 32

@@ -22,11 +22,12 @@ from service.webhooks.attempts import Attempted, Logged, attempt
 from service.webhooks.egress import Egress
 from service.webhooks.formats import Formats
 from service.webhooks.kept import Kept
-from service.webhooks.matching import Traits, concerns
+from service.webhooks.matching import concerns
 from service.webhooks.queues import Became, Delivery, Look, Queues, Settled, Tries, now_ms, state_of
 from service.webhooks.registry import folded
 from service.webhooks.schedule import Health, Verdict
 from service.webhooks.slots import Slots
+from service.webhooks.traits import Traits
 
 _LOG = structlog.get_logger("onrecord.webhooks")
 BETWEEN_TOLD: Final = 3_600_000
@@ -76,9 +77,6 @@ class Lane:
             await self._settle(delivery, tries, "dropped")
             return
         message = await self._tools.formats.message(entry, self._document.webhook.format)
-        if message is None:
-            await self._settle(delivery, tries, "dropped")
-            return
         await self._keep_pace()
         async with self._tools.slots.one():
             if self._has_ended:

@@ -83,6 +83,7 @@ class Look(Struct, frozen=True):
     health: Health
     behind: int | None = None
     replay: Replay | None = None
+    replay_as_written: str = ""
     told: bool = False
     told_at: int = 0
     delivered: int = 0
@@ -147,10 +148,10 @@ class Queues:
 
         It is what its queue could not take, if it is behind, else a part of its replay.
         """
-        field = "replay" if look.behind is None else "behind"
-        before = str(look.behind) if look.replay is None or look.behind is not None else _encoded(look.replay)
-        after = str(to)
-        if look.behind is None and look.replay is not None:
+        if look.behind is not None or look.replay is None:
+            field, before, after = "behind", str(look.behind), str(to)
+        else:
+            field, before = "replay", look.replay_as_written
             after = "" if to >= look.replay.end else _encoded(Replay(to, look.replay.end, look.replay.rate))
         keys = [self._keys.webhook(webhook_id, part) for part in ("queue", "state")]
         keys += [self._keys.webhooks_due, self._keys.duty(DISPATCHER)]
@@ -230,7 +231,8 @@ class Queues:
             waiting,
             health_in(known),
             int(known["behind"]) if "behind" in known else None,
-            msgspec.json.decode(known["replay"], type=Replay) if known.get("replay") else None,
+            msgspec.json.decode(known["replay"], type=Replay) if "replay" in known else None,
+            known.get("replay", ""),
             known.get("told") == "1",
             int(known.get("told_at", 0)),
             int(known.get("delivered", 0)),

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from standardwebhooks import Webhook as Verifier
 
@@ -22,11 +23,13 @@ from service.auth.vault import Vault
 from service.projections.queries import Queries
 from service.verification.commands import Caller, Recorder
 from service.webhooks import kept
+from service.webhooks import queues as of_queues
 from service.webhooks.book import Book
 from service.webhooks.deliverer import Deliverer
+from service.webhooks.deliveries import Deliveries
 from service.webhooks.egress import Bounds, Egress
 from service.webhooks.formats import Formats
-from service.webhooks.queues import Queues
+from service.webhooks.queues import Queues, Replay
 from service.webhooks.registry import Endpoint, Registry
 from service.worker import Worker
 from tests.e2e.receiving import Receiver, receiving
@@ -47,6 +50,7 @@ class Desk:
         )
         self.registry = Registry(self.recorder, vault, self.egress)
         self.queues = Queues(store, ledger.keys)
+        self.deliveries = Deliveries(store, ledger)
         self.commands = 0
 
     def caller(self) -> Caller:
@@ -84,9 +88,17 @@ class Desk:
     @asynccontextmanager
     async def delivering(self, schedule: tuple[float, ...] = QUICK) -> AsyncIterator[asyncio.Task[None]]:
         """Run a deliverer."""
-        book = Book(self.recorder, Queries(self.store, self.ledger.keys), self.vault)
+        queries = Queries(self.store, self.ledger.keys)
+        book = Book(self.recorder, queries, self.vault)
         deliverer = Deliverer(
-            self.ledger, self.queues, book, self.recorder, self.egress, Formats(), self.vault.signing, attempts=schedule
+            self.ledger,
+            self.queues,
+            book,
+            self.recorder,
+            self.egress,
+            Formats(queries),
+            self.vault.signing,
+            attempts=schedule,
         )
         running = asyncio.create_task(deliverer.run())
         try:
@@ -246,3 +258,117 @@ async def test_a_dead_endpoint_holds_up_no_other(desk: Desk, receiver: Receiver)
         async with desk.delivering():
             await desk.say(claim, 10)
             await receiver.until(10, seconds=10)
+
+
+async def dead(desk: Desk, receiver: Receiver, count: int, **more: Any) -> str:
+    """Register a webhook, and let so many events of statements be given up."""
+    webhook_id = await desk.hook(receiver, filters=Filters(types=("statement.recorded",)), **more)
+    receiver.status = 500
+    claim = await desk.claim()
+    async with desk.delivering((0.0,)):
+        for n in range(count):
+            await desk.say(claim)
+            await until(lambda n=n: is_so(desk, webhook_id, "dead", str(n + 1)))  # type: ignore[misc]
+    receiver.received.clear()
+    receiver.status = 204
+    return webhook_id
+
+
+async def test_all_that_was_given_up_since_is_told_again(desk: Desk, receiver: Receiver) -> None:
+    """Recovering queues the dead deliveries, and they arrive in order."""
+    webhook_id = await dead(desk, receiver, 3)
+    page = await desk.deliveries.listed(webhook_id, "dead", None, 2)
+    rest = await desk.deliveries.listed(webhook_id, "dead", page.next_after, 2)
+    assert (len(page.items), len(rest.items), rest.next_after) == (2, 1, None)
+    assert await desk.deliveries.recover(webhook_id, of_queues.now_ms() + 1000) == 0
+    assert await desk.deliveries.recover(webhook_id, 0) == 3
+    async with desk.delivering():
+        received = await receiver.until(3)
+    sequences = [each.said["sequence"] for each in received]
+    assert sequences == sorted(sequences)
+    assert await desk.deliveries.recover(webhook_id, 0) == 0
+
+
+async def test_one_event_is_sent_again_whatever_the_filters_say(desk: Desk, receiver: Receiver) -> None:
+    """Resending is for one event, also one that the webhook was never told."""
+    webhook_id = await desk.hook(receiver, filters=Filters(types=("statement.recorded",)))
+    await desk.claim()
+    async with desk.delivering():
+        await desk.deliveries.resend(webhook_id, 1)
+        (message,) = await receiver.until(1)
+        await until(lambda: is_so(desk, webhook_id, "delivered", "1"))
+    assert message.said["type"] == "ledger.created"
+    kept_, attempts = await desk.deliveries.of(webhook_id, 1)
+    assert (kept_, [each.became for each in attempts]) == (None, ["delivered"])
+
+
+async def test_a_replay_tells_everything_from_a_position_on(desk: Desk, receiver: Receiver) -> None:
+    """What came before the webhook was registered arrives too, as far as its filters let it, and at its rate."""
+    claim = await desk.claim()
+    await desk.say(claim, 5)
+    webhook_id = await desk.hook(receiver, filters=Filters(types=("statement.recorded",)))
+    head = (await desk.ledger.head()).position
+    await desk.deliveries.replay(webhook_id, Replay(0, head, 50))
+    async with desk.delivering():
+        await receiver.until(5)
+
+        async def is_over() -> bool:
+            return "replay" not in await desk.queues.state(webhook_id)
+
+        await until(is_over)
+    assert len(receiver.received) == 5
+
+
+async def test_what_a_full_queue_cannot_take_is_fetched_from_the_ledger(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint that is away for long loses nothing, though its queue is bounded."""
+    monkeypatch.setattr(of_queues, "LONGEST_QUEUE", 4)
+    await desk.hook(receiver, filters=Filters(types=("statement.recorded",)))
+    claim = await desk.claim()
+    await desk.say(claim, 30)
+    async with desk.delivering():
+        await until(lambda: everything(receiver, 30))
+
+
+async def test_the_circuit_opens_is_on_record_and_closes(desk: Desk, receiver: Receiver) -> None:
+    """After failures in a row the endpoint is left alone, which is recorded once, and is not sent to itself."""
+    webhook_id = await desk.hook(receiver)
+    receiver.status = 500
+    claim = await desk.claim()
+    async with desk.delivering((0.0, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01)):
+
+        async def is_open() -> bool:
+            return any(
+                isinstance(it.event, catalog.WebhookCircuitOpened) for it in await desk.recorder.stream(webhook_id)
+            )
+
+        await until(is_open)
+        before = len(receiver.received)
+        await desk.say(claim, 5)
+    assert before == len(receiver.received)
+    state = await desk.queues.state(webhook_id)
+    assert (state["is_open"], state["failures"]) == ("1", "5")
+    receiver.status = 204
+    await desk.store.hset(desk.ledger.keys.webhook(webhook_id, "state"), "quiet_until", 0)
+    async with desk.delivering():
+        await until(lambda: is_so(desk, webhook_id, "is_open", "0"))
+        await until(lambda: everything(receiver, len(("story", "claim", "source")) + 5))
+    types = {each.said["type"] for each in receiver.received}
+    assert "webhook.circuit_opened" not in types
+
+
+async def test_the_log_has_each_attempt_without_secrets(desk: Desk, receiver: Receiver) -> None:
+    """What was sent and answered is kept, the newest first, in pages; signatures and own headers are not."""
+    webhook_id = await desk.hook(receiver, filters=Filters(types=("story.opened",)))
+    receiver.answers.append(503)
+    async with desk.delivering():
+        await desk.claim()
+        await until(lambda: is_so(desk, webhook_id, "delivered", "1"))
+    page = await desk.deliveries.attempts(webhook_id, None, 1)
+    rest = await desk.deliveries.attempts(webhook_id, page.next_after, 5)
+    newest, oldest = (msgspec.json.decode(each) for each in (*page.items, *rest.items))
+    assert (newest["attempt"], newest["became"], newest["attempted"]["status"]) == (2, "delivered", 204)
+    assert (oldest["attempt"], oldest["became"], oldest["attempted"]["status"]) == (1, "retry", 503)
+    assert newest["attempted"]["request_headers"]["webhook-signature"] == "…"
+    assert newest["event_id"] == newest["attempted"]["request_headers"]["webhook-id"]
