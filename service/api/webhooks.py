@@ -124,7 +124,7 @@ async def register_webhook(request: ApiRequest) -> Answer:
         raise RuleBroken("an endpoint is trusted without a ping for the scope admin only", "/verify")
     if await served(request).queries.count(WEBHOOKS, [EVERYTHING], most=_MOST) >= _MOST:
         raise RuleBroken(f"a ledger has at most {_MOST} webhooks")
-    asks = caller(request, "registerWebhook", new)
+    asks = caller(request, "registerWebhook", new, in_confidence=True)
     registry = _registry(request)
     told = Webhook(**{name: getattr(new, name) for name in Webhook.__struct_fields__})
     endpoint = Endpoint(new.url, new.headers, new.secret)
@@ -172,12 +172,12 @@ async def get_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     _WEBHOOK,
     operation_id="updateWebhook",
     summary="Change a webhook",
-    opt={"body": ChangedWebhook, "answer": Receipt, "scope": Scope.WEBHOOKS},
+    opt={"body": ChangedWebhook, "answer": Receipt, "scope": Scope.WEBHOOKS, "if_match": True},
 )
 async def update_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Change a webhook: members that are left out stay. Another URL is pinged, and told nothing until it answers."""
     given = await body(request, ChangedWebhook)
-    asks = caller(request, "updateWebhook", webhook_id, given)
+    asks = caller(request, "updateWebhook", webhook_id, given, in_confidence=True)
     registry = _registry(request)
     changes = WebhookChanges(**{name: getattr(given, name) for name in WebhookChanges.__struct_fields__})
     outcome = await registry.change(webhook_id, changes, asks, url=given.url, headers=given.headers)
@@ -256,7 +256,7 @@ async def disable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Ans
 async def rotate_webhook_secret(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Give a webhook a new secret. Messages are signed with the old ones too until the overlap is over."""
     given = await body(request, NewSecret)
-    asks = caller(request, "rotateWebhookSecret", webhook_id, given)
+    asks = caller(request, "rotateWebhookSecret", webhook_id, given, in_confidence=True)
     registry = _registry(request)
     overlap = timedelta(hours=given.overlap_hours)
     outcome = await registry.rotate_secret(webhook_id, asks, secret=given.secret, overlap=overlap)

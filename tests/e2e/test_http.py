@@ -75,6 +75,8 @@ async def places(room: Newsroom) -> dict[str, str]:
 
 def path_of(route: HTTPRoute, places: dict[str, str]) -> str:
     """Return the path of a route with a thing that there is for each of its parameters."""
+    if route.path.startswith("/schemas/"):
+        return "/schemas/story.opened.1.json"
     return re.sub(r"{(\w+)(:\w+)?}", lambda match: places.get(match[1]) or derived_id("claim", "nothing"), route.path)
 
 

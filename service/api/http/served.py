@@ -127,11 +127,11 @@ def served(request: ApiRequest) -> Served:
     return request.auth.served
 
 
-def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
+def caller(request: ApiRequest, operation: str, *content: object, in_confidence: bool = False) -> Caller:
     """Return who asks, with a command id from the ``Idempotency-Key`` and a hash of what is asked.
 
     Without that header the request is its own command, and sending it again records again. The hash is on record, so
-    that of something said in confidence is keyed.
+    that of something said ``in_confidence`` is keyed.
     """
     given = request.headers.get("idempotency-key")
     key_id = request.auth.key.id
@@ -142,7 +142,7 @@ def caller(request: ApiRequest, operation: str, *content: object) -> Caller:
     else:
         raise ApiError("bad-request", f"an Idempotency-Key has 1 to {_LARGEST_KEY} characters, not {len(given)}")
     said = msgspec.json.encode((operation, *(part for part in content if part is not None)))
-    in_confidence = any(isinstance(part, Confidential) for part in content)
+    in_confidence = in_confidence or any(isinstance(part, Confidential) for part in content)
     hashed = request.auth.vault.command_hash(said) if in_confidence else hashlib.sha256(said).hexdigest()
     expected = preconditions.expected_versions(request, served(request).ledger)
     asked = access.present()
