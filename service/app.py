@@ -45,6 +45,7 @@ from service.verification.commands import Recorder
 from service.verification.policy import STRICT_TWO_SOURCE
 from service.verification.snapshots import Snapshots
 from service.webhooks.egress import Egress
+from service.webhooks.outbound import Outbound
 
 TITLE = "On Record"
 VERSION = "0.1.0"
@@ -79,6 +80,17 @@ def opener(store: events.store.Store, settings: Settings) -> Callable[[str], Awa
 def egress_of(settings: Settings) -> Egress:
     """Return the one way out to endpoints that others choose."""
     return Egress(allowed=settings.webhook_networks, proxy=settings.webhook_proxy)
+
+
+def outbound_of(store: events.store.Store, egress: Egress, settings: Settings) -> Outbound:
+    """Return what a worker delivers the webhooks of every ledger with."""
+    return Outbound(
+        store,
+        egress,
+        lambda ledger_name: open_vault(store, settings, ledger_name),
+        attempts=settings.webhook_attempts,
+        link=settings.claim_link or f"{settings.api_url}/v1/claims/{{claim}}",
+    )
 
 
 def create_app(settings: Settings) -> Litestar:

@@ -21,7 +21,7 @@ from events.ledger import Ledger, ledger_names
 from events.store import Store
 from service import embedded, tracing
 from service.api.http.connection import Connection
-from service.app import VERSION, create_app, open_served, open_vault
+from service.app import VERSION, create_app, egress_of, open_served, open_vault, outbound_of
 from service.auth.keys import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
@@ -175,7 +175,8 @@ async def _ensure_key(store: Store, settings: Settings, *, replace: bool) -> boo
 async def _working(settings: Settings, metrics: Metrics | None) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
     store = events.store.connect(settings.store_url, replicas=settings.replicas)
-    workers = Workers(store)
+    egress = egress_of(settings)
+    workers = Workers(store, outbound=outbound_of(store, egress, settings))
     if metrics:
         metrics.duties = workers.duties
     working = asyncio.create_task(workers.run())
@@ -185,6 +186,7 @@ async def _working(settings: Settings, metrics: Metrics | None) -> AsyncIterator
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
+        await egress.aclose()
         await store.aclose()
 
 

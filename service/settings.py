@@ -67,6 +67,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     For development."""
     webhook_proxy: Annotated[str, Meta(pattern=r"^$|^https?://[^\s/]+/?$(?!\n)")] = ""
     """The HTTP proxy that webhooks go through, as in `http://proxy:3128`; empty: none."""
+    webhook_schedule: Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(,[0-9]+(\.[0-9]+)?){0,49}$(?!\n)")] = (
+        "0,5,300,1800,7200,18000,36000,50400,72000,86400"
+    )
+    """Seconds before each attempt of a delivery, counted from the one before it; after the last one it is given up."""
+    claim_link: Annotated[str, Meta(pattern=r"^$|^https?://[^\s<>|]+$(?!\n)")] = ""
+    """Where messages for chats lead, `{claim}` standing for a claim's identifier, as in
+    `https://desk.example.org/claims/{claim}`; empty: the API's document."""
     archive: str = ""
     """Where ledgers are sealed: a folder, or objects as in `s3://bucket/prefix`. Empty: `archive` in the home."""
     origin: Annotated[str, Meta(pattern=r"^$|^[^\s+]+[^\s+/]$(?!\n)")] = ""
@@ -94,6 +101,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def webhook_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """The networks that webhooks are sent to though they are not public."""
         return tuple(ipaddress.ip_network(each.strip()) for each in self.webhook_allow.split(",") if each.strip())
+
+    @property
+    def webhook_attempts(self) -> tuple[float, ...]:
+        """The times of `webhook_schedule`."""
+        return tuple(map(float, self.webhook_schedule.split(",")))
 
     @property
     def origins(self) -> list[str]:

@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 import structlog
 
@@ -29,6 +30,8 @@ from service.projections.rebuild import RebuildRefused
 from service.reassessor import Reassessor
 from service.timers import Timers
 from service.verification.commands import Recorder
+from service.webhooks.outbound import DUTY as WEBHOOKS
+from service.webhooks.outbound import Outbound
 
 _LOG = structlog.get_logger("onrecord.worker")
 DUTIES = ("projections", "rebuilds", "reassessor", "timers")
@@ -55,8 +58,8 @@ class Workers:
     connection.
     """
 
-    def __init__(self, store: Store, archives: Archives | None = None) -> None:
-        self._store, self._archives = store, archives
+    def __init__(self, store: Store, archives: Archives | None = None, outbound: Outbound | None = None) -> None:
+        self._store, self._archives, self._outbound = store, archives, outbound
         self._working: dict[str, asyncio.Task[None]] = {}
         self._workers: dict[str, Worker] = {}
 
@@ -90,7 +93,7 @@ class Workers:
             try:
                 ledger = await Ledger.open(self._store, name)
                 try:
-                    self._workers[name] = Worker(self._store, ledger, self._archives)
+                    self._workers[name] = Worker(self._store, ledger, self._archives, self._outbound)
                     await self._workers[name].run()
                 finally:
                     self._workers.pop(name, None)
@@ -118,7 +121,9 @@ async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
 class Worker:
     """Does the duties of one ledger until it is cancelled."""
 
-    def __init__(self, store: Store, ledger: Ledger, archives: Archives | None = None) -> None:
+    def __init__(
+        self, store: Store, ledger: Ledger, archives: Archives | None = None, outbound: Outbound | None = None
+    ) -> None:
         self._store, self._ledger, self._archives = store, ledger, archives
         self._leases: dict[str, Lease] = {}
         self._log = _LOG.bind(ledger=ledger.name)
@@ -134,6 +139,8 @@ class Worker:
         self._duties: dict[str, Callable[[], Awaitable[None]]] = dict(zip(DUTIES, does, strict=True))
         if archives is not None:
             self._duties[DUTY] = self._seal
+        if outbound is not None:
+            self._duties[WEBHOOKS] = partial(outbound.deliver, ledger, recorder)
 
     async def run(self) -> None:
         """Do every duty that no other worker has, until cancelled.

@@ -1,5 +1,6 @@
 """Webhooks over HTTP: registering endpoints, what is kept of them and where, and what is shown."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,7 @@ from msgspec import structs
 from standardwebhooks import Webhook
 
 from events.store import Store
+from service.app import egress_of, outbound_of
 from service.auth.keys import new_key
 from service.auth.scopes import Scope
 from service.settings import Settings
@@ -203,3 +205,41 @@ async def test_a_webhook_that_there_is_not_is_not_found(room: Newsroom, receiver
     await room.refused(f"{where}/ping", None, "not-found")
     await room.refused(f"{where}/enable", None, "not-found")
     await room.refused(f"{where}/secret", {}, "not-found")
+
+
+async def test_a_newsroom_is_told_when_a_claim_moves(
+    room: Newsroom, receiver: Receiver, settings: Settings, store: Store
+) -> None:
+    """From the API through the worker to an endpoint: the event of the new state arrives, signed, as recorded."""
+    made = await room.post("/v1/webhooks", {"url": receiver.url(), "filters": {"states": ["contested"]}})
+    egress = egress_of(settings)
+    delivering = asyncio.create_task(outbound_of(store, egress, settings).deliver(room.ledger, room.recorder))
+    claim = await room.claim("It fell.", room.said("witness"), room.said("red", "denies"))
+    (message,) = await receiver.until(1)
+    verify(made["secret"], message)
+    assert ("claim.state_changed", claim) == (message.said["type"], message.said["subject"])
+    line = await room.get("/v1/events", after=f"{room.ledger.epoch}.{int(message.said['sequence']) - 1}", limit=1)
+    assert message.said == line["events"][0]
+    attempts = await until_listed(room, f"/v1/webhooks/{made['id']}/deliveries")
+    assert [(each["became"], each["attempted"]["status"]) for each in attempts] == [("delivered", 204)]
+    where = f"/v1/webhooks/{made['id']}/deliveries/{message.said['sequence'].lstrip('0')}"
+    assert (await room.get(where))["status"] == "delivered"
+    assert (await room.send("POST", f"{where}/resend", None)).status_code == 202
+    again = (await receiver.until(2))[1]
+    assert message.headers["webhook-id"] == again.headers["webhook-id"]
+    replay = await room.send("POST", f"/v1/webhooks/{made['id']}/replay", {"since": 0})
+    assert (replay.status_code, replay.json()["after"]) == (202, 0)
+    await receiver.until(3)
+    recovered = await room.send("POST", f"/v1/webhooks/{made['id']}/recover", {"since": "2024"})
+    assert recovered.json() == {"recovered": 0}
+    delivering.cancel()
+    await asyncio.wait([delivering])
+    await egress.aclose()
+
+
+async def until_listed(room: Newsroom, path: str) -> list[Any]:
+    """Return a list once there is something on it."""
+    async with asyncio.timeout(20):
+        while not (items := (await room.get(path))["items"]):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+    return list(items)
