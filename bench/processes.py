@@ -4,20 +4,30 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 
 
 @contextlib.asynccontextmanager
 async def running(*command: str, **environment: str) -> AsyncIterator[None]:
-    """Run a command with some variables more in its environment, and terminate it at the end."""
-    process = await asyncio.create_subprocess_exec(
-        *command, env=os.environ | environment, stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 15)
+    """Run a command with some variables more in its environment, and terminate it at the end.
+
+    What it logs goes to a file, as in production, and is shown if the caller fails.
+    """
+    with tempfile.TemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, env=os.environ | environment, stdout=asyncio.subprocess.DEVNULL, stderr=log
+        )
+        try:
+            yield
+        except Exception:
+            log.seek(0)
+            sys.stderr.write(log.read().decode(errors="replace")[-4000:])
+            raise
+        finally:
+            process.terminate()
+            await asyncio.wait_for(process.wait(), 15)
 
 
 async def answering(port: int) -> None:

@@ -1,6 +1,7 @@
 """The command line: ``onrecord``, with a subcommand for each thing that one does with it."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -48,22 +49,19 @@ _errors = Console(stderr=True, highlight=False)
 @app.command
 def serve(*, sample: Annotated[Path | None, Parameter(help="A story to load if the ledger is empty.")] = None) -> None:
     """Run everything on this machine: embedded store, API and worker. Ctrl-C stops them in order."""
-    with traced(os.environ):
-        _run(lambda settings: run_service(settings, sample))
+    _run(lambda settings: run_service(settings, sample), stays=True)
 
 
 @app.command
 def api() -> None:
     """Run the API on the store that ONRECORD_STORE_URL names."""
-    with traced(os.environ):
-        _run(run_api)
+    _run(run_api, stays=True)
 
 
 @app.command
 def worker() -> None:
     """Run the worker, which keeps the projections up with the ledger."""
-    with traced(os.environ):
-        _run(run_worker)
+    _run(run_worker, stays=True)
 
 
 @app.command
@@ -302,8 +300,11 @@ def main() -> None:
     app()
 
 
-def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[None]]) -> None:
-    """Run a command on the settings; whatever it cannot do is one clear line and exit code 1 (2 for a bad setting)."""
+def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[None]], *, stays: bool = False) -> None:
+    """Run a command on the settings; whatever it cannot do is one clear line and exit code 1 (2 for a bad setting).
+
+    What one that ``stays`` does is traced, if OpenTelemetry's variables ask for that.
+    """
     try:
         settings = environment.read(os.environ)
     except BadSettings as error:
@@ -317,7 +318,8 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[Non
         await command(settings)
 
     try:
-        uvloop.run(awaited())
+        with traced(os.environ) if stays else contextlib.nullcontext():
+            uvloop.run(awaited())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -5,13 +5,14 @@ project. Of a store that does not answer nothing is told but that: what was so b
 """
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Gauge
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from events.errors import LedgerError
 from events.ledger import Ledger, ledger_names
@@ -53,7 +54,7 @@ class Standing:
         self._limit = self._gauge("store_memory_limit_bytes", "Memory that it may use; 0: no limit.", "server")
         self._durable = self._gauge("store_log_written", "1 if its last write to its log succeeded, else 0.", "server")
         self._replicas = self._gauge("store_replicas", "Replicas that are connected to it.", "server")
-        self._ledgers = self._gauge("ledgers", "Ledgers of the store.")
+        self._ledgers = Gauge("onrecord_ledgers", "Ledgers of the store.", registry=registry)
         self._head = self._gauge("ledger_head", "The last position of the ledger.", "ledger")
         of_projection = ("ledger", "projection")
         self._lag = self._gauge("projection_lag_events", "Events that it is behind the ledger.", *of_projection)
@@ -79,10 +80,9 @@ class Standing:
         total, up = 0, False
         try:
             async with asyncio.timeout(_PATIENCE):
-                with answering():
-                    memory = [(_name(server), await _info(store, server)) for server in servers(store)]
                 names = await ledger_names(store)
                 total = len(names)
+                memory = [(_name(server), await _info(store, server)) for server in servers(store)]
                 for begin in range(0, min(total, MOST_LEDGERS), _AT_ONCE):
                     together = names[begin : min(begin + _AT_ONCE, MOST_LEDGERS)]
                     found += await asyncio.gather(*(_ledger(store, name) for name in together))
@@ -92,16 +92,23 @@ class Standing:
         for gauge in self._gauges:  # nothing waits from here on
             gauge.clear()
         self._up.set(up)
-        if not up:
-            return
-        self._ledgers.set(total)
-        for name, info in memory:
-            self._memory.labels(name).set(info["used_memory"])
-            self._limit.labels(name).set(info["maxmemory"])
-            self._durable.labels(name).set(info["aof_last_write_status"] == "ok")
-            self._replicas.labels(name).set(info["connected_slaves"])
-        for each in found:
+        self._ledgers.set(total if up else math.nan)
+        for name, info in memory if up else ():
+            self._tell_server(name, info)
+        for each in found if up else ():
             self._tell(each)
+
+    def _tell_server(self, name: str, info: Mapping[str, Any]) -> None:
+        """Tell what a server says of itself; some that others run say less."""
+        for gauge, said in (
+            (self._memory, info.get("used_memory")),
+            (self._limit, info.get("maxmemory")),
+            (self._replicas, info.get("connected_slaves")),
+        ):
+            if said is not None:
+                gauge.labels(name).set(said)
+        if "aof_last_write_status" in info:
+            self._durable.labels(name).set(info["aof_last_write_status"] == "ok")
 
     def _tell(self, of: _Ledger) -> None:
         self._head.labels(of.name).set(of.head)
@@ -129,8 +136,14 @@ async def _ledger(store: Store, name: str) -> _Ledger:
     )
 
 
-async def _info(store: Store, server: dict[str, Any]) -> Any:  # noqa: ANN401 - redis-py's
-    return await store.info("memory", "persistence", "replication", **server)
+async def _info(store: Store, server: dict[str, Any]) -> Mapping[str, Any]:
+    """Return what a server says of its memory, log and replicas; nothing if we may not ask it."""
+    with answering():
+        try:
+            said: Mapping[str, Any] = await store.info("memory", "persistence", "replication", **server)
+        except NoPermissionError:
+            return {}
+        return said
 
 
 def _name(server: dict[str, Any]) -> str:

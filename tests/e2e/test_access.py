@@ -156,12 +156,14 @@ async def test_every_request_has_one_line(logging: Callable[..., Logging], store
         await client.get(f"/v1/stories/{made.json()['id']}", headers={"Onrecord-After": "0.1", "X-Request-Id": "r2"})
         await client.get("/nowhere/at/all", headers={"X-Request-Id": "r3"})
         await client.get("/v1/stories", headers={"Authorization": "", "X-Request-Id": "r4"})
+        await client.post("/v1/policies", json={}, headers={"X-Request-Id": "r5"})
     shown = ("method", "route", "status", "level", "request_id", "trace_id", "key", "ledger", "problem")
     assert [
         ["POST", "/v1/stories", 201, "info", made.headers["x-request-id"], TRACE, key, ledger.name, None],
         ["GET", "/v1/stories/{story_id}", 400, "warning", "r2", None, key, ledger.name, "bad-cursor"],
         ["GET", "unmatched", 404, "warning", "r3", None, None, None, "not-found"],
         ["GET", "/v1/stories", 401, "warning", "r4", None, None, None, "unauthorized"],
+        ["POST", "/v1/policies", 403, "warning", "r5", None, key, ledger.name, "forbidden"],
     ] == [[line.get(name) for name in shown] for line in api.lines()]
     assert len(made.content) == api.lines()[0]["bytes"]
     assert all(0 < line["duration_ms"] < 1000 * PATIENCE for line in api.lines())

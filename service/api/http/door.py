@@ -33,7 +33,7 @@ class Door(ASGIMiddleware):
         if not (opt.get("public") or scope.get("method") == "OPTIONS"):
             if "scope" not in opt:  # one of Litestar's own
                 raise ApiError("not-found", "there is no such thing")
-            scope["auth"] = await self._visit(scope, opt["scope"])
+            await self._visit(scope, opt["scope"])
         await next_app(scope, receive, send)
 
     async def _visit(self, scope: Scope, wanted: scopes.Scope) -> Visit:
@@ -50,6 +50,7 @@ class Door(ASGIMiddleware):
             raise ApiError("forbidden", "the ledger that the key opens is not here") from unknown
         streams = self._running.streams
         visit = Visit(key, opened.served, opened.vault, streams, lambda: self._visit(scope, wanted))
+        scope["auth"] = visit  # before it is refused: the log says whose key does not have the scope
         demand(visit, wanted)
         return visit
 
