@@ -1,4 +1,8 @@
-"""A load generator: so many keep-alive connections, one request at a time on each, for so many seconds."""
+"""A load generator: so many keep-alive connections, one request at a time on each, for so many seconds.
+
+It sends as fast as answers come, or at a rate. Then latency counts from when a request was due, so that a server which
+holds one up is charged for those that wait behind it.
+"""
 
 import asyncio
 import time
@@ -19,8 +23,14 @@ class Measured(Struct, frozen=True):
 class _Connection(asyncio.Protocol):
     """Sends a request, waits for the whole answer, sends the next, until the deadline."""
 
-    def __init__(self, request: Callable[[int], bytes], numbers: "count[int]", deadline: float, status: bytes) -> None:
-        self._request, self._numbers, self._deadline, self._status = request, numbers, deadline, status
+    def __init__(
+        self,
+        request: Callable[[int], bytes],
+        due: Callable[[], tuple[int, float]],
+        deadline: float,
+        status: bytes,
+    ) -> None:
+        self._request, self._due, self._deadline, self._status = request, due, deadline, status
         self._begun, self._wanted, self._got = 0.0, 0, bytearray()
         self.latencies: list[float] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -55,8 +65,15 @@ class _Connection(asyncio.Protocol):
     def _send(self) -> None:
         self._wanted = 0
         self._got.clear()
-        self._begun = time.perf_counter()
-        self._transport.write(self._request(next(self._numbers)))  # type: ignore[attr-defined]
+        number, self._begun = self._due()
+        early = self._begun - time.perf_counter()
+        if early > 0:
+            asyncio.get_running_loop().call_later(early, self._write, number)
+        else:
+            self._write(number)
+
+    def _write(self, number: int) -> None:
+        self._transport.write(self._request(number))  # type: ignore[attr-defined]
 
     def _finish(self, error: Exception | None) -> None:
         if not self.done.done():
@@ -67,15 +84,29 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
-async def load(
-    port: int, request: Callable[[int], bytes], *, connections: int = 32, seconds: float = 4.0, status: int = 200
+async def load(  # noqa: PLR0913 - what a load is
+    port: int,
+    request: Callable[[int], bytes],
+    *,
+    connections: int = 32,
+    seconds: float = 4.0,
+    status: int = 200,
+    rate: float | None = None,
 ) -> Measured:
-    """Load a server on loopback. ``request`` makes the bytes of the n-th request; any other status is an error."""
+    """Load a server on loopback. ``request`` makes the bytes of the n-th request; any other status is an error.
+
+    ``rate`` is how many requests are due a second; without it each is due when its connection has an answer.
+    """
     begun, numbers = time.perf_counter(), count()
+
+    def due() -> tuple[int, float]:
+        number = next(numbers)
+        return number, time.perf_counter() if rate is None else begun + number / rate
+
     opened = []
     for _ in range(connections):
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: _Connection(request, numbers, begun + seconds, str(status).encode()), "127.0.0.1", port
+            lambda: _Connection(request, due, begun + seconds, str(status).encode()), "127.0.0.1", port
         )
         opened.append(connection)
     await asyncio.wait_for(asyncio.gather(*(connection.done for connection in opened)), seconds + 30)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 class Measurement(Struct, frozen=True):
@@ -28,12 +28,13 @@ class Measurement(Struct, frozen=True):
         return self.at_least is not None and (measured is None or measured < self.at_least)
 
 
-async def against(
+async def against(  # noqa: PLR0913 - what a measurement is
     name: str,
     ours: Callable[[], Awaitable[float]],
     peer: Callable[[], Awaitable[float]],
     peer_name: str,
     at_least: float | None = None,
+    digits: int = 1,
 ) -> Measurement:
     """Measure ours and the peer's in turn, a round uncounted first, and return the medians."""
     pairs = []
@@ -43,8 +44,8 @@ async def against(
             pairs.append(pair)
     return Measurement(
         name,
-        round(statistics.median(own for own, _ in pairs), 1),
-        round(statistics.median(other for _, other in pairs), 1),
+        round(statistics.median(own for own, _ in pairs), digits),
+        round(statistics.median(other for _, other in pairs), digits),
         peer_name,
         round(statistics.median(own / other for own, other in pairs), 3),
         at_least,

@@ -1,9 +1,12 @@
-"""The peer of the HTTP measurements: a bare Litestar handler that does one XADD. Run as ``peer.py STORE_URL PORT``."""
+"""The peers of the HTTP measurements: bare Litestar handlers, one that does an XADD and one that does nothing.
+
+Run as ``peer.py STORE_URL PORT``.
+"""
 
 import sys
 
 import uvicorn
-from litestar import Litestar, Request, Response, post
+from litestar import Litestar, Request, Response, get, post
 
 import events.store
 
@@ -17,7 +20,13 @@ def main(store_url: str, port: int) -> None:
         await store.xadd("bare", {"e": await request.body()})
         return Response(b'{"ok":true}', media_type="application/json")
 
-    uvicorn.run(Litestar([add], logging_config=None), port=port, log_config=None, access_log=False, server_header=False)
+    @get("/")
+    async def hello() -> Response[bytes]:  # type: ignore[type-arg]  # likewise
+        return Response(b'{"hello":"world"}', media_type="application/json")
+
+    uvicorn.run(
+        Litestar([add, hello], logging_config=None), port=port, log_config=None, access_log=False, server_header=False
+    )
 
 
 if __name__ == "__main__":

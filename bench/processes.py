@@ -8,6 +8,9 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 
+UNLOGGED = {"ONRECORD_LOG_LEVEL": "warning"}
+"""The environment of a service that, as its peers do, writes no line for each request."""
+
 
 @contextlib.asynccontextmanager
 async def running(*command: str, **environment: str) -> AsyncIterator[None]:

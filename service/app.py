@@ -39,6 +39,8 @@ from service.api.http.served import Opened, Running, Served
 from service.auth import vault
 from service.auth.keys import Keys
 from service.auth.vault import Vault
+from service.projections.catalog import PROJECTIONS
+from service.projections.kept import Kept
 from service.projections.queries import Queries
 from service.settings import Settings
 from service.verification.commands import Recorder
@@ -58,7 +60,7 @@ async def open_served(store: events.store.Store, ledger_name: str, *, create: bo
     If the store has none of that name, ``create`` it with the first policy, or raise ``UnknownLedger``.
     """
     ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE if create else None)
-    queries = Queries(store, ledger.keys)
+    queries = Queries(store, ledger.keys, Kept(store, ledger, [each.name for each in PROJECTIONS]))
     recorder = Recorder(ledger, Snapshots(store, ledger))
     return Served(ledger, recorder, queries)
 

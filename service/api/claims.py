@@ -30,9 +30,10 @@ from service.api.http.problems import ApiError
 from service.api.http.served import (
     ApiRequest,
     Receipt,
+    Shown,
     caller,
     claim_of,
-    fresh,
+    found_in,
     listing,
     on_claim,
     page_of,
@@ -41,7 +42,6 @@ from service.api.http.served import (
     recorded,
     served,
     unversioned,
-    wait_for_writes,
 )
 from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
 from service.auth.scopes import Scope
@@ -201,15 +201,14 @@ async def get_claim(
 
 async def _as_it_is(request: ApiRequest, claim_id: str) -> Answer:
     """Answer with a claim, its statements, and where its parts stand, which its ETag covers too."""
-    here = served(request)
-    await wait_for_writes(request, CLAIMS)
-    found = await here.queries.document(CLAIMS, claim_id, listed="statements", related=("parent", claim_id))
-    if found is None:
-        raise ApiError("not-found", f"there is no {claim_id[:80]}")
-    parts = msgspec.json.encode([_part(msgspec.json.decode(each, type=_PartSeen)) for each in found.related])
-    beside = parts if found.related else b""
-    etag = preconditions.etag(here.ledger, found.version, found.generation, beside)
-    return await fresh(request, b'%s,"parts":%s}' % (found.raw[:-1], parts), etag)
+    found = await found_in(request, CLAIMS, claim_id, listed="statements", related=("parent", claim_id))
+    if found.shown is None:
+        parts = msgspec.json.encode([_part(msgspec.json.decode(each, type=_PartSeen)) for each in found.related])
+        beside = parts if found.related else b""
+        etag = preconditions.etag(served(request).ledger, found.version, found.generation, beside)
+        found.shown = Shown.of(b'%s,"parts":%s}' % (found.raw[:-1], parts), etag)
+    shown: Shown = found.shown
+    return await shown.answer(request)
 
 
 class _PartSeen(Struct):

@@ -5,6 +5,7 @@ end that there was when they were asked for. A live stream goes on: each event h
 that whoever comes back with ``Last-Event-ID`` is given what follows, once.
 """
 
+import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -146,7 +147,7 @@ def _live(request: ApiRequest, selection: Selection, after: str | None, limit: i
         frames(),
         media_type=LIVE,
         headers=_STREAMING | {READ_AFTER: str(ledger.cursor(start))},
-        farewell=_ended(ApiError("shutting-down", "the service is about to stop"), path),
+        farewell=lambda: _ended(ApiError("shutting-down", "the service is about to stop"), path),
     )
 
 
@@ -172,10 +173,11 @@ async def _followed(visit: Visit, selection: Selection, start: int, head: int) -
 
 
 class _Guard:
-    """Looks again and again whether a key still opens the log."""
+    """Looks again and again whether a key still opens the log, and not all streams of a key at one moment."""
 
     def __init__(self, visit: Visit) -> None:
-        self._visit, self._looked = visit, time.monotonic()
+        self._visit = visit
+        self._looked = time.monotonic() - random.uniform(0, _LOOKED_AGAIN_SECONDS)  # noqa: S311 - jitter
 
     async def look(self) -> None:
         """Raise why the stream must end, if it must."""

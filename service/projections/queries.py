@@ -12,6 +12,7 @@ from events.store import Script, Store, answering
 from service.projections.catalog import EVERYTHING, Membership, Projection
 from service.projections.documents import MOST_LISTED
 from service.projections.engine import place
+from service.projections.kept import Asked, Found, Kept
 
 LONGEST_WAIT = 2.0
 """Seconds that a read waits for a write that it must see."""
@@ -26,16 +27,6 @@ class NotThereYet(Exception):
 
     def __init__(self, projection: str, position: int, reached: int) -> None:
         super().__init__(f"{projection} is at {reached}, not yet at {position}")
-
-
-class Found(Struct, frozen=True):
-    """A document as stored, with its version and the generation it belongs to."""
-
-    raw: bytes
-    version: int
-    generation: int
-    related: tuple[bytes, ...] = ()
-    """The first documents of the index that was asked for with it."""
 
 
 class Page(Struct, frozen=True):
@@ -60,22 +51,47 @@ _version_of = msgspec.json.Decoder(_Versioned).decode
 class Queries:
     """What one ledger's projections answer."""
 
-    def __init__(self, store: Store, keys: LedgerKeys) -> None:
-        self.store, self._keys = store, keys
+    def __init__(self, store: Store, keys: LedgerKeys, kept: Kept | None = None) -> None:
+        self.store, self._keys, self._kept = store, keys, kept
         self._generations: dict[str, int] = {}
+
+    async def aclose(self) -> None:
+        """Keep nothing any more, and leave no task."""
+        if self._kept:
+            await self._kept.aclose()
 
     def generation(self, projection: Projection) -> int:
         """Return the generation of a projection that this process last saw."""
         return self._generations.get(projection.name, 1)
 
     async def document(
-        self, projection: Projection, document_id: str, *, listed: str = "", related: Membership | None = None
+        self,
+        projection: Projection,
+        document_id: str,
+        *,
+        position: int = 0,
+        listed: str = "",
+        related: Membership | None = None,
     ) -> Found | None:
-        """Return one document, with the list beside it as its last member if ``listed`` names that.
+        """Return one document as it is at a position or later, with the list beside it as its member ``listed``.
 
-        ``related`` asks for the first fifty documents of an index besides; only with ``listed``. One round trip, two if
-        there are such documents, unless the projection has just been rebuilt.
+        ``related`` asks for the first fifty documents of an index besides; only with ``listed``. What is kept in this
+        process takes no round trip; else it is one, or two if there are such documents, unless the projection has just
+        been rebuilt. Raises ``NotThereYet`` if it is not at the position in time.
         """
+        asked = Asked(projection.name, document_id, listed)
+        if self._kept and (found := self._kept.find(asked, position)):
+            return found
+        if position:
+            await self.wait_for(projection, position)
+        found = await self._document(projection, document_id, listed, related)
+        if self._kept and found and not found.related:
+            self._kept.keep(asked, found)
+        return found
+
+    async def _document(
+        self, projection: Projection, document_id: str, listed: str, related: Membership | None
+    ) -> Found | None:
         name = projection.name
         while True:
             generation = self._generations.get(name, 1)
@@ -85,7 +101,9 @@ class Queries:
             if related:
                 keys.append(self._keys.index(name, generation, *related))
             with answering():
-                current, raw, items, members = await _DOCUMENT.run(self.store, keys, [MOST_LISTED])
+                current, raw, items, members, checkpoint = await _DOCUMENT.run(
+                    self.store, keys, [generation, MOST_LISTED]
+                )
             self._generations[name] = int(current or 1)
             if self._generations[name] == generation:
                 break
@@ -96,7 +114,8 @@ class Queries:
             raw = b'%s,"%s":[%s]}' % (raw[:-1], listed.encode(), b",".join(items))
         names = [member.decode() for member in members]
         beside, _ = await self._documents(projection, generation, names) if names else ([], generation)
-        return Found(raw, version, generation, tuple(each for each in beside if each is not None))
+        found = tuple(each for each in beside if each is not None)
+        return Found(raw, version, generation, int(checkpoint or 0), found)
 
     async def page(  # noqa: PLR0913 - which, of what, from where on, how many
         self,

@@ -34,13 +34,13 @@ def content_tag(content: bytes) -> str:
 
 def not_modified(request: Request[Any, Any, Any], tag: str) -> str | None:
     """Return the tag by which the caller has this version already, if it does: If-None-Match, weakly compared."""
-    given = request.headers.get("if-none-match")
-    if given is None:
+    named = given(request, b"if-none-match")
+    if named is None:
         return None
-    if given.strip() == "*":
+    if named.strip() == "*":
         return tag
     wanted = tag.removeprefix("W/")
-    return next((each for each in _ENTITY_TAG.findall(given) if _uncoded(each.removeprefix("W/")) == wanted), None)
+    return next((each for each in _ENTITY_TAG.findall(named) if _uncoded(each.removeprefix("W/")) == wanted), None)
 
 
 def expected_versions(request: Request[Any, Any, Any], ledger: Ledger) -> frozenset[int] | None:
@@ -49,17 +49,17 @@ def expected_versions(request: Request[Any, Any, Any], ledger: Ledger) -> frozen
     A tag that is weak, or not one of this epoch, names no version. Raises ``precondition-required`` if the route wants
     the header and it is not there (RFC 6585), and ``bad-request`` for what is no list of entity tags.
     """
-    given = request.headers.get("if-match")
-    if given is None:
+    asked = given(request, b"if-match")
+    if asked is None:
         if request.route_handler.opt.get("if_match"):
             raise ApiError("precondition-required", "this change needs If-Match: the ETag of what it changes, or *")
         return None
-    given = given.strip()
-    if given == "*":
+    asked = asked.strip()
+    if asked == "*":
         return None
-    tags = _ENTITY_TAG.findall(given)
-    if not tags or _ENTITY_TAG.sub("", given).strip(" \t,"):
-        raise ApiError("bad-request", f"If-Match: {given[:80]} is no list of ETags")
+    tags = _ENTITY_TAG.findall(asked)
+    if not tags or _ENTITY_TAG.sub("", asked).strip(" \t,"):
+        raise ApiError("bad-request", f"If-Match: {asked[:80]} is no list of ETags")
     named = (tag.strip('"').partition(".") for tag in tags)
     versions = [(epoch, rest.partition(".")[0]) for epoch, _, rest in named]
     return frozenset(
@@ -67,6 +67,15 @@ def expected_versions(request: Request[Any, Any, Any], ledger: Ledger) -> frozen
         for epoch, version in versions
         if epoch == ledger.epoch and version.isascii() and version.isdigit() and len(version) <= _LONGEST
     )
+
+
+def given(request: Request[Any, Any, Any], name: bytes) -> str | None:
+    """Return a header of a request, its name in lower case; several of one name are a list (RFC 9110, 5.3).
+
+    Litestar makes a mapping of all headers to look one up.
+    """
+    values = [value for each, value in request.scope["headers"] if each == name]
+    return b", ".join(values).decode("latin-1") if values else None
 
 
 def _uncoded(tag: str) -> str:

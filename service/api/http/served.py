@@ -28,6 +28,7 @@ from service.auth.scopes import Scope
 from service.auth.vault import Vault
 from service.projections.catalog import CHANGED, CLAIMS, PARTS, Membership, Projection
 from service.projections.documents import PartDocument
+from service.projections.kept import Found
 from service.projections.queries import NotThereYet, Page, Queries
 from service.verification.commands import Caller, Outcome, Recorder
 from service.verification.refusals import NotOnRecord
@@ -35,6 +36,7 @@ from service.webhooks.egress import Egress
 
 READ_AFTER = "Onrecord-After"
 """Every write answers with this header; a read that carries it sees that write."""
+_READ_AFTER = READ_AFTER.lower().encode()
 _LARGEST_KEY = 255
 _OPENED = {"Cache-Control": NEVER}
 """What an answer says for which anything confidential was opened."""
@@ -57,6 +59,7 @@ class Opened(Struct, frozen=True):
 
     async def close(self) -> None:
         """Wait until everything under way has its outcome, and give connections back."""
+        await self.served.queries.aclose()
         await self.served.recorder.drain()
         await self.served.ledger.close()
         await self.vault.close()
@@ -227,12 +230,32 @@ def recorded(  # noqa: PLR0913 - what every receipt has
 
 async def document(request: ApiRequest, projection: Projection, document_id: str) -> Answer:
     """Answer with a document as the caller may see it, or 304 if the caller has it. Raises ``not-found`` (404)."""
-    here = served(request)
-    await wait_for_writes(request, projection)
-    found = await here.queries.document(projection, document_id)
-    if found is None:
-        raise ApiError("not-found", f"there is no {document_id[:80]}")
-    return await fresh(request, found.raw, preconditions.etag(here.ledger, found.version, found.generation))
+    found = await found_in(request, projection, document_id)
+    if found.shown is None:
+        tag = preconditions.etag(served(request).ledger, found.version, found.generation)
+        found.shown = Shown.of(found.raw, tag)
+    shown: Shown = found.shown
+    return await shown.answer(request)
+
+
+class Shown:
+    """A document as it is shown, made once for all who read it while it is kept."""
+
+    __slots__ = ("_answer", "content", "tag")
+
+    def __init__(self, content: bytes, tag: str, answer: Answer | None) -> None:
+        self.content, self.tag, self._answer = content, tag, answer
+
+    @classmethod
+    def of(cls, content: bytes, tag: str) -> "Shown":
+        """Make it of what is stored. What has something confidential in it is made anew for each reader."""
+        return cls(content, tag, None if has_sealed(content) else Answer(content, headers={"ETag": tag}))
+
+    async def answer(self, request: ApiRequest) -> Answer:
+        """Answer as :func:`fresh` does."""
+        if self._answer is None or preconditions.not_modified(request, self.tag):
+            return await fresh(request, self.content, self.tag)
+        return self._answer
 
 
 async def fresh(request: ApiRequest, content: bytes, tag: str) -> Answer:
@@ -328,7 +351,7 @@ def page_size(limit: int) -> int:
 
 async def wait_for_writes(request: ApiRequest, projection: Projection) -> None:
     """Wait until the write that ``Onrecord-After`` names can be seen. Raises ``NotThereYet`` after two seconds."""
-    token = request.headers.get(READ_AFTER)
+    token = preconditions.given(request, _READ_AFTER)
     if token:
         here = served(request)
         try:
@@ -336,3 +359,29 @@ async def wait_for_writes(request: ApiRequest, projection: Projection) -> None:
         except NotThereYet:
             await here.ledger.reached(token)  # else nobody would ever see it
             raise
+
+
+async def found_in(
+    request: ApiRequest,
+    projection: Projection,
+    document_id: str,
+    *,
+    listed: str = "",
+    related: Membership | None = None,
+) -> Found:
+    """Return a document as it is after the write that ``Onrecord-After`` names, as ``Queries.document`` does.
+
+    Raises ``not-found`` (404), and ``NotThereYet``.
+    """
+    here = served(request)
+    token = preconditions.given(request, _READ_AFTER)
+    position = here.ledger.position_of(token) if token else 0
+    try:
+        found = await here.queries.document(projection, document_id, position=position, listed=listed, related=related)
+    except NotThereYet:
+        if token:
+            await here.ledger.reached(token)  # else nobody would ever see it
+        raise
+    if found is None:
+        raise ApiError("not-found", f"there is no {document_id[:80]}")
+    return found

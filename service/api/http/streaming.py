@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
@@ -59,7 +59,7 @@ class Streams:
 class Stream:
     """One answer that streams.
 
-    ``farewell`` are the last bytes for a client when the service stops. Without one the answer is broken off, so that
+    ``farewell`` makes the last bytes for a client when the service stops. Without one the answer is broken off, so that
     nobody takes it for whole.
     """
 
@@ -71,7 +71,7 @@ class Stream:
         *,
         media_type: str,
         headers: Mapping[str, str],
-        farewell: bytes = b"",
+        farewell: Callable[[], bytes] | None = None,
     ) -> None:
         self._streams, self._key_id, self._body, self._farewell = streams, key_id, body, farewell
         self._headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -97,7 +97,7 @@ class Stream:
             if not sending.cancelled():
                 sending.result()
             elif self._farewell and not (gone.done() and not gone.cancelled()):
-                await self._say(self._farewell, send)
+                await self._say(self._farewell(), send)
 
     async def _first_of(self, sending: asyncio.Task[None], *others: asyncio.Task[object]) -> None:
         """Return when one of them is done, or the client takes nothing any more."""
