@@ -5,7 +5,7 @@ many projectors race and wherever one is killed.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -112,7 +112,11 @@ class Plan(Struct, frozen=True):
 async def place(store: Store, keys: LedgerKeys, name: str, generation: int | None = None) -> Place:
     """Return how far a projection is, its live generation unless another is named; generation 1 at 0 at first."""
     with answering():
-        found = await store.hgetall(keys.projection(name))
+        return placed(await store.hgetall(keys.projection(name)), generation)
+
+
+def placed(found: Mapping[bytes, bytes], generation: int | None = None) -> Place:
+    """Return how far a projection is by what its key holds, as :func:`place` does."""
     number = generation or int(found.get(b"generation", 1))
     checkpoint, digest = (found.get(f"{part}:{number}".encode()) for part in ("checkpoint", "digest"))
     return Place(number, int(checkpoint or 0), int(digest or b"0", 16))

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -11,12 +12,14 @@ from events.keys import LedgerKeys
 from events.store import Script, Store, answering
 from service.projections.catalog import EVERYTHING, Membership, Projection
 from service.projections.documents import MOST_LISTED
-from service.projections.engine import place
+from service.projections.engine import Place, place, placed
 from service.projections.kept import Asked, Found, Kept
 
 LONGEST_WAIT = 2.0
 """Seconds that a read waits for a write that it must see."""
 _POLL = 0.005
+_ITEM = "*"
+"""What a document is kept for that was read as one of a list, without its version."""
 _WALK = 200
 _MOST_WALKS = 20
 """A page looks at up to 20 times 200 members; a rarer combination of filters gives a short page with a cursor."""
@@ -132,22 +135,49 @@ class Queries:
         They are the first ones after a position or, with ``before``, the last ones up to that and after ``after``.
         ``by`` names an index whose order it is instead.
         """
-        at = await place(self.store, self._keys, projection.name)
-        indexes = [
-            self._keys.index(projection.name, at.generation, field, value)
-            for field, value in filters or [by or EVERYTHING]
-        ]
-        walked, *checked = await self._smallest_first(indexes)
-        if by and filters:
-            walked, checked = self._keys.index(projection.name, at.generation, *by), indexes
-        found, last = await self._walk(walked, checked, after, before, limit)
+        if len(filters) + (by is not None) <= 1:
+            at, found, last = await self._walk_one(projection, filters[0] if filters else by, after, before, limit)
+        else:
+            at = await place(self.store, self._keys, projection.name)
+            indexes = [
+                self._keys.index(projection.name, at.generation, field, value)
+                for field, value in filters or [by or EVERYTHING]
+            ]
+            walked, *checked = await self._smallest_first(indexes)
+            if by and filters:
+                walked, checked = self._keys.index(projection.name, at.generation, *by), indexes
+            found, last = await self._walk(walked, checked, after, before, limit)
         names = [member for member, _ in found]
-        items, live = await self._documents(projection, at.generation, names if before is None else names[::-1])
+        items, live = await self._kept_documents(projection, at, names if before is None else names[::-1])
         if live != at.generation:  # rebuilt while we read: indexes or documents may have been dropped under us
             return await self.page(projection, filters, after=after, before=before, limit=limit, by=by)
         following, preceding = (last, after or None) if before is None else (before, last)
         tag = f"{at.checkpoint}.{at.generation}"
         return Page([item for item in items if item is not None], following, preceding, tag)
+
+    async def _walk_one(
+        self, projection: Projection, membership: Membership | None, after: int, before: int | None, limit: int
+    ) -> tuple[Place, list[tuple[str, int]], int | None]:
+        """Return where a projection is and what :meth:`_walk` does of one index, in one round trip if that can be."""
+        while True:
+            generation = self._generations.get(projection.name, 1)
+            index = self._keys.index(projection.name, generation, *(membership or EVERYTHING))
+            with answering():
+                pipeline = self.store.pipeline(transaction=False)
+                pipeline.hgetall(self._keys.projection(projection.name))
+                _queue_members(pipeline, index, after, before, limit + 1)
+                stored, found = await pipeline.execute()
+            at = placed(stored)
+            self._generations[projection.name] = at.generation
+            if at.generation != generation:
+                continue
+            members = _as_members(found)
+            if len(members) <= limit:
+                return at, members, None
+            if members[-1][1] != members[-2][1]:
+                kept = members[:limit]
+                return at, kept, kept[-1][1] + (0 if before is None else -1)
+            return at, *await self._walk(index, [], after, before, limit)  # what one event did together stays together
 
     async def _walk(
         self, walked: str, checked: list[str], after: int, before: int | None, limit: int
@@ -219,13 +249,10 @@ class Queries:
     async def _members(self, index: str, after: int, before: int | None) -> list[tuple[str, int]]:
         """Return the first members of an index after a position or, backwards, the last ones up to one."""
         with answering():
-            if before is None:
-                found = await self.store.zrangebyscore(index, f"({after}", "+inf", start=0, num=_WALK, withscores=True)
-            else:
-                found = await self.store.zrevrangebyscore(
-                    index, before, f"({after}", start=0, num=_WALK, withscores=True
-                )
-        return [(member.decode(), int(score)) for member, score in found]
+            pipeline = self.store.pipeline(transaction=False)
+            _queue_members(pipeline, index, after, before, _WALK)
+            (found,) = await pipeline.execute()
+        return _as_members(found)
 
     async def _in_all(self, members: list[tuple[str, int]], indexes: list[str]) -> list[tuple[str, int]]:
         """Return the members that are in each of these indexes too."""
@@ -238,6 +265,27 @@ class Queries:
             answers = await pipeline.execute()
         inside = [all(score is not None for score in scores) for scores in zip(*answers, strict=True)]
         return [member for member, kept in zip(members, inside, strict=True) if kept]
+
+    async def _kept_documents(
+        self, projection: Projection, at: Place, names: list[str]
+    ) -> tuple[list[bytes | None], int]:
+        """Return documents as they are at a place or later, those that are kept without asking the store again."""
+        if self._kept is None:
+            return await self._documents(projection, at.generation, names)
+        found = {
+            name: kept.raw
+            for name in names
+            if (kept := self._kept.find(Asked(projection.name, name, _ITEM), at.checkpoint))
+            and kept.generation == at.generation
+        }
+        live = at.generation
+        if missing := [name for name in names if name not in found]:
+            read, live = await self._documents(projection, at.generation, missing)
+            for name, raw in zip(missing, read, strict=True):
+                if raw is not None and live == at.generation:
+                    found[name] = raw
+                    self._kept.keep(Asked(projection.name, name, _ITEM), Found(raw, 0, live, at.checkpoint))
+        return [found.get(name) for name in names], live
 
     async def _documents(
         self, projection: Projection, generation: int, names: list[str]
@@ -260,3 +308,15 @@ def _whole(members: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
     """
     beyond = members[most][1]
     return [each for each in members[:most] if each[1] != beyond] or [each for each in members if each[1] == beyond]
+
+
+def _queue_members(pipeline: Any, index: str, after: int, before: int | None, number: int) -> None:  # noqa: ANN401
+    """Ask for the first members of an index after a position or, backwards, the last ones up to one."""
+    if before is None:
+        pipeline.zrangebyscore(index, f"({after}", "+inf", start=0, num=number, withscores=True)
+    else:
+        pipeline.zrevrangebyscore(index, before, f"({after}", start=0, num=number, withscores=True)
+
+
+def _as_members(found: list[tuple[bytes, float]]) -> list[tuple[str, int]]:
+    return [(member.decode(), int(score)) for member, score in found]

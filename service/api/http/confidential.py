@@ -105,7 +105,7 @@ async def shown(vault: Vault | None, documents: Sequence[bytes]) -> list[bytes]:
 
     What cannot be opened any more is ``null``, and ``erased`` says whether because its subject was erased.
     """
-    if not any(map(has_sealed, documents)):
+    if not any_sealed(documents):
         return list(documents)
     decoded_ = [msgspec.json.decode(raw) if has_sealed(raw) else None for raw in documents]
     holders = [(holder, _sealed_in(holder)) for each in decoded_ for holder in _holders(each)]
@@ -129,6 +129,11 @@ async def shown(vault: Vault | None, documents: Sequence[bytes]) -> list[bytes]:
 def has_sealed(document: bytes) -> bool:
     """Whether anything in a document is sealed."""
     return _SEALED in document
+
+
+def any_sealed(documents: Sequence[bytes]) -> bool:
+    """Whether anything in any of some documents is sealed: one search of all is quicker than one of each."""
+    return _SEALED in b"\n".join(documents)
 
 
 def _holders(content: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON

@@ -18,7 +18,7 @@ from events.ledger import Ledger
 from service.api.http import access, preconditions
 from service.api.http.answer import Answer
 from service.api.http.caching import NEVER
-from service.api.http.confidential import confidentially, has_sealed, shown
+from service.api.http.confidential import any_sealed, confidentially, has_sealed, shown
 from service.api.http.opened import OpenLedgers
 from service.api.http.pagination import links, place
 from service.api.http.problems import ApiError
@@ -322,7 +322,7 @@ async def page_of(
 
 def _opened(request: ApiRequest, documents: Sequence[bytes]) -> bool:
     """Whether anything confidential is opened for this caller in documents."""
-    return request.auth.opens is not None and any(map(has_sealed, documents))
+    return request.auth.opens is not None and any_sealed(documents)
 
 
 def raw_page(  # noqa: PLR0913 - what a page is
