@@ -141,17 +141,17 @@ async def test_a_page_of_a_generation_that_was_dropped_meanwhile_is_read_again(
     """If a rebuild takes over and drops the indexes under a page, the page is not short: it is that of the new one."""
     queries = Queries(store, ledger.keys)
     whole = await queries.page(CLAIMS, [], limit=200)
-    members, taken_over = queries._members, False
+    documents, taken_over = queries._documents, False
 
-    async def late(index: str, after: int) -> list[tuple[str, int]]:
+    async def late(projection: Projection, generation: int, names: list[str]) -> tuple[list[bytes | None], int]:
         nonlocal taken_over
         if not taken_over:
             taken_over = True
             await run(store, ledger, CLAIMS)
-        return await members(index, after)
+        return await documents(projection, generation, names)
 
-    monkeypatch.setattr(queries, "_members", late)
-    assert whole == await queries.page(CLAIMS, [], limit=200)
+    monkeypatch.setattr(queries, "_documents", late)
+    assert whole.items == (await queries.page(CLAIMS, [], limit=200)).items
     assert taken_over
 
 

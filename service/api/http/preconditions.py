@@ -40,7 +40,9 @@ def not_modified(request: Request[Any, Any, Any], tag: str) -> str | None:
     if named.strip() == "*":
         return tag
     wanted = tag.removeprefix("W/")
-    return next((each for each in _ENTITY_TAG.findall(named) if _uncoded(each.removeprefix("W/")) == wanted), None)
+    known = (each.removeprefix("W/") for each in _ENTITY_TAG.findall(named))
+    weak = "W/" if tag != wanted else ""
+    return next((weak + each for each in known if _uncoded(each) == wanted), None)
 
 
 def expected_versions(request: Request[Any, Any, Any], ledger: Ledger) -> frozenset[int] | None:
