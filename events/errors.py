@@ -73,6 +73,10 @@ class StoreTooOld(StoreUnusable):
     """The server is older than the oldest one that On Record is tested on."""
 
 
+class ClocksApart(StoreUnusable):
+    """The store's clock and ours differ by so much that times recorded by one are wrong by the other."""
+
+
 class StoreUnavailable(LedgerError):
     """The store cannot be reached, or its queue is full; nothing was written. Try again later."""
 

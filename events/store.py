@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -29,7 +30,7 @@ from redis.exceptions import (
 )
 from redis.maint_notifications import MaintNotificationsConfig
 
-from events.errors import StoreFull, StoreNotDurable, StoreTooOld, StoreUnavailable
+from events.errors import ClocksApart, StoreFull, StoreNotDurable, StoreTooOld, StoreUnavailable
 
 Store: TypeAlias = Any  # a redis.asyncio.Redis or RedisCluster, whose annotations describe two kinds of client at once
 """A client of the store. One is shared by everything in a process; reads that block have one of their own."""
@@ -48,6 +49,8 @@ _CONNECT_SECONDS = 2
 _REWRITE_SECONDS = 10
 _REWRITE_POLL = 0.05
 _UNBOUNDED = 2**31
+_CLOCKS_APART = 5.0
+"""Seconds by which the store's clock may differ from ours: as many as the append script lets it step back."""
 
 
 _CLUSTER = "redis+cluster://"
@@ -327,8 +330,8 @@ async def check(store: Store, *, allow_lossy: bool = False) -> str:
 
     Of a cluster every primary is asked, and the first that will not do is the one that is named.
 
-    Raises ``StoreUnavailable`` when it does not answer, ``StoreTooOld`` below Redis 7.2 and Valkey 8, and
-    ``StoreNotDurable`` when it could lose what it acknowledged, unless ``allow_lossy``.
+    Raises ``StoreUnavailable`` when it does not answer, ``StoreTooOld`` below Redis 7.2 and Valkey 8, ``ClocksApart``
+    when its clock is not ours, and ``StoreNotDurable`` when it could lose what it acknowledged, unless ``allow_lossy``.
     """
     try:
         await store.initialize()
@@ -337,6 +340,7 @@ async def check(store: Store, *, allow_lossy: bool = False) -> str:
             if version < known:
                 oldest = ".".join(map(str, known))
                 raise StoreTooOld(f"the store is {name} {_dotted(version)}; On Record needs {oldest} or newer")
+            await _check_clock(store, server)
             reasons = [] if allow_lossy else await _lossy_settings(store, server)
             if reasons:
                 raise StoreNotDurable(reasons)
@@ -347,6 +351,17 @@ async def check(store: Store, *, allow_lossy: bool = False) -> str:
     except RedisError as error:
         raise StoreUnavailable(f"the store refuses to be asked: {error}") from error
     return f"{name} {_dotted(version)}"
+
+
+async def _check_clock(store: Store, server: dict[str, Any]) -> None:
+    """Raise ``ClocksApart`` if a server's time lies further outside that of the question than clocks may differ."""
+    before = time.time()
+    seconds, microseconds = await store.time(**server)
+    its, after = int(seconds) + int(microseconds) / 1e6, time.time()
+    apart = max(before - its, its - after)
+    if apart > _CLOCKS_APART:
+        which = "behind" if its < before else "ahead of"
+        raise ClocksApart(f"the store's clock is {apart:.1f} s {which} ours; let NTP set both")
 
 
 async def _lossy_settings(store: Store, server: dict[str, Any]) -> list[str]:

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections import Counter
 from itertools import count
+from typing import Any
 
 import pytest
 
 from events import catalog
 from events.envelope import Provenance
-from events.errors import CommandConflict, LedgerDamaged, VersionConflict
-from events.group_commit import Appended
+from events.errors import CommandConflict, LedgerDamaged, StoreUnavailable, VersionConflict
+from events.group_commit import LARGEST_GROUP, LARGEST_GROUP_BYTES, Appended, GroupCommit
 from events.identifiers import new_id
 from events.ledger import Command, Ledger
 from events.store import Store
@@ -112,6 +113,46 @@ async def test_more_commands_than_a_group_holds_on_one_stream_keep_their_order(l
     outcomes = await together(ledger, *(noting(claim_id, at=n) for n in range(1_000)))
     assert Counter({Appended: 1_000}) == Counter(map(type, outcomes))
     assert await ledger.version(claim_id) == 1_000
+
+
+async def test_a_group_has_at_most_64_commands_or_a_mebibyte(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait, no call of the script is so large that others wait long for it; the order stays."""
+    groups: list[tuple[int, int]] = []
+    send = GroupCommit._send
+
+    async def watched(self: GroupCommit, runs: list[Any]) -> None:
+        commands = [command for run in runs for command, _ in run]
+        groups.append((len(commands), sum(command.size for command in commands)))
+        await send(self, runs)
+
+    monkeypatch.setattr(GroupCommit, "_send", watched)
+    claim_id = new_id("claim")
+    story = catalog.Story(title="A story", summary="long " * 1_900)
+    large = [catalog.StoryOpened(story_id=new_id("story"), story=story)] * 5
+    few = [noting(claim_id, at=n) for n in range(100)]
+    many = [Command(large, {}, Provenance("system", f"large-{n}", HASH)) for n in range(40)]
+    outcomes = await together(ledger, *few, *many)
+    assert Counter({Appended: 140}) == Counter(map(type, outcomes))
+    assert groups[0][0] == LARGEST_GROUP
+    assert sum(count for count, _ in groups) == 140
+    assert max(count for count, _ in groups) == LARGEST_GROUP
+    assert LARGEST_GROUP_BYTES * 0.9 < max(size for _, size in groups) <= LARGEST_GROUP_BYTES
+
+
+async def test_more_than_may_wait_are_turned_away_and_may_come_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue has an end: who is over it learns at once that nothing was written, and an import waits by itself."""
+    monkeypatch.setattr("events.group_commit.LONGEST_QUEUE", 10)
+    monkeypatch.setattr("events.ledger.LONGEST_QUEUE", 10)
+    commands = [noting(new_id("claim")) for _ in range(30)]
+    outcomes = await together(ledger, *commands)
+    assert Counter({Appended: 10, StoreUnavailable: 20}) == Counter(map(type, outcomes))
+    again = await ledger.append_many(commands)
+    assert [isinstance(outcome, Appended) for outcome in outcomes] == [
+        isinstance(it, Appended) and it.repeated for it in again
+    ]
+    assert (await ledger.head()).position == 31
 
 
 def _week() -> int:

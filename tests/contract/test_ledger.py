@@ -307,6 +307,21 @@ async def test_a_moment_has_the_last_position_recorded_by_it(ledger: Ledger) -> 
     assert (0, len(log)) == (await ledger.position_at(times[0] - 1), await ledger.position_at(times[-1] + 10**9))
 
 
+async def test_a_moment_is_found_in_few_reads(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of a thousand times as many events takes ten reads more."""
+    await ledger.append_many([command(opened()) for _ in range(1_000)])
+    last = (await ledger.read(900, 1))[0]
+    read, positions = Ledger.read, []
+
+    async def counted(self: Ledger, after: int = 0, limit: int = 1000) -> list[Entry]:
+        positions.append(after)
+        return await read(self, after, limit)
+
+    monkeypatch.setattr(Ledger, "read", counted)
+    assert last.position == await ledger.position_at(moments.microseconds(last.envelope.recordedtime))
+    assert len(positions) <= 11
+
+
 async def test_an_import_records_hundreds_of_commands_in_order_and_is_safe_to_repeat(ledger: Ledger) -> None:
     """Of many commands in one call each passes or fails alone; giving them again records what is missing, once."""
     taken = opened()

