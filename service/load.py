@@ -237,7 +237,10 @@ class _Reader:
             case "story_changes" | "closing":
                 members["story_id"] = self._story_id
             case "void":
-                members |= {"voided": self._typed_id(body.pop("voided"), "statement"), "position": 0}
+                members |= {
+                    "voided": self._typed_id(body.pop("voided"), "statement"),
+                    "position": 0,
+                }  # the record knows
             case "unmerge":
                 members["out_of"] = ""  # the record knows
             case "policy":

@@ -1,5 +1,6 @@
 """Explanations: why a claim stands where it does, what another policy would say, and what would change it."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -17,7 +18,8 @@ from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS
 from service.projections.documents import Membership, Standing
 from service.projections.past import claim_at
-from service.verification.explain import Reason, arithmetic, exclusions, sentences, would_change_if
+from service.verification.decide import World
+from service.verification.explain import Reason, arithmetic, exclusions, sentences, tried
 from service.verification.facts import NOW, Horizon
 from service.verification.in_force import Dossier
 from service.verification.policy import BUILT_IN, ENGINE, evaluate, name_of
@@ -97,11 +99,6 @@ async def explain_claim(
     reasons = sentences(verdict)
     if sum_ := arithmetic(dossier.in_force(moment or NOW), world, moment or NOW):
         reasons = (*reasons, sum_)
-    suggestions = would_change_if(claim_id, world, time.time_ns() // 1000) if moment is None else ()
-    changes = tuple(
-        Change(each.sentence, each.to, tuple(SuggestedEvent(event.TYPE, event) for event in each.events))
-        for each in suggestions
-    )
     content = Explanation(
         claim_id=claim_id,
         policy=name_of(chosen),
@@ -112,10 +109,20 @@ async def explain_claim(
         because=verdict.because,
         reasons=reasons,
         excluded=exclusions(verdict),
-        would_change_if=changes,
+        would_change_if=await _changes(claim_id, world) if moment is None else (),
         recorded=document.standing if document else None,
     )
     return await unversioned(request, msgspec.json.encode(content))
+
+
+async def _changes(claim_id: str, world: World) -> tuple[Change, ...]:
+    changes = []
+    for found in tried(claim_id, world, time.time_ns() // 1000):
+        if found:
+            events = tuple(SuggestedEvent(event.TYPE, event) for event in found.events)
+            changes.append(Change(found.sentence, found.to, events))
+        await asyncio.sleep(0)  # on a large claim all of them take seconds
+    return tuple(changes)
 
 
 def _policy(named: str | None, edition: Edition) -> Policy | None:

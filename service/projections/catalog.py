@@ -57,6 +57,8 @@ class Projection(Struct, frozen=True):
     """From the document before (or None) and after some events, the changes of its memberships."""
     version: int = 1
     """Raised whenever the same events could give other documents."""
+    looks_up: Callable[[catalog.Event], int | None] | None = None
+    """From an event, the position of an earlier one that folding it takes."""
     item: Callable[[Happened], Any] | None = None
     """From an event, what it adds to the bounded list beside the document; None for no list."""
 
@@ -215,6 +217,8 @@ CLAIMS = Projection(
     _streams("claim"),
     folding.claim_stream,
     _claim_indexes,
+    version=2,
+    looks_up=folding.voided_at,
     item=folding.statement,
 )
 STORIES = Projection("stories", StoryDocument, _streams("story"), _one_by_one(folding.story), _once)

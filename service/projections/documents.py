@@ -175,7 +175,8 @@ class SourceDocument(Shown, frozen=True):
 class ClaimDocument(Shown, frozen=True):
     """A claim, as lists show it: where it stands and why, with its evidence and assessments.
 
-    ``part_of`` names the claims of whose statements some are read in this one, by a split.
+    ``stances`` counts the statements recorded on it by the stance that they take now, without voided ones. ``part_of``
+    names the claims of whose statements some are read in this one, by a split.
     """
 
     id: str

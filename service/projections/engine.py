@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from redis.exceptions import NoScriptError
 
 from events.envelope import Entry
@@ -194,9 +194,16 @@ class Projector:
                     return batch, end, Stopped(self.projection.name, entry.position, str(error))
             else:
                 if names := keys(it.event):
-                    batch.append((it, names))
+                    batch.append((await self._with_earlier(it), names))
             end = entry.position
         return batch, end, None
+
+    async def _with_earlier(self, it: Happened) -> Happened:
+        """Return an event with the earlier one that folding it takes, if it takes one."""
+        looks_up = self.projection.looks_up
+        position = looks_up(it.event) if looks_up else None
+        earlier = await self._ledger.read(position - 1, 1) if position else []
+        return structs.replace(it, about=earlier[0].event) if earlier else it
 
     async def _is_skipped(self, position: int) -> bool:
         return await skips.is_skipped(self._ledger, self.projection.name, position)

@@ -6,11 +6,11 @@ from functools import reduce
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from events import catalog, moments
 from events.catalog import ClaimRegistered
-from events.records import Statement
+from events.records import Correction, Statement
 from service.projections.documents import (
     MOST_LISTED,
     AbsenceItem,
@@ -123,6 +123,32 @@ def _stances(before: dict[str, int], statements: Sequence[Statement]) -> dict[st
     return stances
 
 
+def _tallied(before: dict[str, int], less: str | None, more: str | None = None) -> dict[str, int]:
+    """Return the stances with one less of one of them, and one more of another."""
+    stances = dict(before)
+    if less:
+        stances[less] = stances.get(less, 0) - 1
+    if more:
+        stances[more] = stances.get(more, 0) + 1
+    return {stance: number for stance, number in stances.items() if number > 0}
+
+
+def _corrected(document: ClaimDocument, made: Correction) -> dict[str, int]:
+    was, now = made.before.stance, made.after.stance
+    return document.stances if was is UNSET or now is UNSET else _tallied(document.stances, was.value, now.value)
+
+
+def _without_voided(document: ClaimDocument, key: str, voided: catalog.Event | None) -> dict[str, int]:
+    """Return the stances without that of a statement that was voided, as far as it is known what that was."""
+    if not isinstance(voided, catalog.StatementRecorded) or voided.statement_id != key:
+        return document.stances
+    stance = voided.statement.stance
+    for each in document.amendments:
+        if each.statement_id == key and each.correction and each.correction.after.stance is not UNSET:
+            stance = each.correction.after.stance
+    return _tallied(document.stances, stance.value)
+
+
 def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912 - one case an event
     """Return the members that an event changes."""
     match it.event:
@@ -133,7 +159,9 @@ def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]: 
         case catalog.ClaimUpdated(changes=changes):
             return {"claim": structs.replace(document.claim, **changed(changes))}
         case catalog.StatementCorrected(statement_id=key, correction=made):
-            return _amended(document, Amendment(key, it.position, at, correction=made))
+            return _amended(document, Amendment(key, it.position, at, correction=made)) | {
+                "stances": _corrected(document, made)
+            }
         case catalog.StatementWithdrawn(statement_id=key, withdrawal=taken, relied_on_by=ours):
             used = tuple(
                 structs.replace(each, affected_by=(*each.affected_by, key)[-MOST_LISTED:]) if each.id in ours else each
@@ -160,7 +188,8 @@ def _changes(document: ClaimDocument, it: Happened, at: str) -> dict[str, Any]: 
             return {"assessments": _replaced(document.assessments, key, revoked=why_not)}
         case catalog.RecordingVoided(voided=key, void=void):
             if key.startswith("statement_"):
-                return _amended(document, Amendment(key, it.position, at, void=void))
+                stances = _without_voided(document, key, it.about)
+                return _amended(document, Amendment(key, it.position, at, void=void)) | {"stances": stances}
             return {
                 "evidence": _without(document.evidence, key),
                 "inquiries": _without(document.inquiries, key),
@@ -289,6 +318,13 @@ def webhook(document: WebhookDocument | None, it: Happened) -> WebhookDocument:
         case _:
             raise TypeError(f"{it.event.TYPE} does not follow in a webhook's stream")
     return document
+
+
+def voided_at(event: catalog.Event) -> int | None:
+    """Return the position of the statement that an event voids, which its claim's document no longer counts."""
+    if isinstance(event, catalog.RecordingVoided) and event.voided.startswith("statement_"):
+        return event.position
+    return None
 
 
 def part_of(event: catalog.Event) -> str | None:

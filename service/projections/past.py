@@ -45,8 +45,10 @@ async def claim_at(ledger: Ledger, claim_id: str, horizon: Horizon) -> ClaimWith
         its = list(_said_by(its, horizon.said_by))
     document: ClaimDocument | None = None
     items = []
+    events = {it.position: it.event for it in its}
     for it in its:
-        document = folding.claim(document, it)
+        about = events.get(folding.voided_at(it.event) or 0)
+        document = folding.claim(document, structs.replace(it, about=about) if about else it)
         if item := folding.statement(it):
             items.append(item)
     if document is None:

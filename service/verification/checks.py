@@ -370,17 +370,20 @@ def _(event: catalog.RecordingVoided, ground: Ground) -> Event:
     facts, key = ground.claim(event.claim_id), event.voided
     if key in facts.voided:
         raise AlreadyRecorded(f"{key} was voided already")
-    if not _placed(key, facts):
+    position = _place_of(key, facts)
+    if position is None:
         raise RuleBroken("only statements, evidence, inquiries and assessments can be voided")
     depends = next(_dependents(key, ground.facts), None)
     if depends:
         raise RuleBroken(f"{depends} depends on {key}; void that first")
-    return event
+    return event if event.position else structs.replace(event, position=position)
 
 
-def _placed(key: str, facts: Facts) -> bool:
+def _place_of(key: str, facts: Facts) -> int | None:
+    """Return the position at which something was recorded on a claim; None if it was not."""
     assessments: dict[str, AssessmentFacts] = {each.assessment_id: each for each in facts.assessments}
-    return any(key in held for held in (facts.statements, facts.evidence, facts.inquiries, assessments))
+    held = (facts.statements, facts.evidence, facts.inquiries, assessments)
+    return next((each[key].position for each in held if key in each), None)
 
 
 def _dependents(key: str, others: Mapping[str, Facts]) -> Iterator[str]:
@@ -419,5 +422,5 @@ def _rests_on(said: StatementFacts) -> tuple[str, ...]:
 
 
 def _check_new(key: str, facts: Facts) -> None:
-    if key in facts.voided or _placed(key, facts):
+    if key in facts.voided or _place_of(key, facts) is not None:
         raise AlreadyRecorded(f"{key} is on record")

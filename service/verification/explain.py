@@ -160,14 +160,21 @@ def would_change_if(claim_id: str, world: World, now: int) -> Iterator[Suggestio
     of evidence; withdrawing each effective statement; identifying each withheld speaker; attributing each unattributed
     statement. ``now`` is in microseconds since 1970.
     """
+    yield from (found for found in tried(claim_id, world, now) if found)
+
+
+def tried(claim_id: str, world: World, now: int) -> Iterator[Suggestion | None]:
+    """Yield what :func:`would_change_if` yields, and None for each event that would change nothing.
+
+    Each takes as long as a decision on the claim: between them, whoever has others to serve can do so.
+    """
     state = world.verdict(claim_id).state
     for sentence, events in _candidates(claim_id, world):
         try:
             to = _tried(claim_id, events, world, now)
         except Refusal:
-            continue
-        if to != state:
-            yield Suggestion(sentence, to, tuple(events))
+            to = state
+        yield Suggestion(sentence, to, tuple(events)) if to != state else None
 
 
 def _candidates(claim_id: str, world: World) -> Iterator[tuple[str, Sequence[Event]]]:

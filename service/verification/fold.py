@@ -29,11 +29,12 @@ from service.verification.facts import (
 
 
 class Happened(Struct, frozen=True, gc=False):
-    """An event with its place: recorded, or about to be."""
+    """An event with its place: recorded, or about to be. ``about`` is the event that a void is of, if that was read."""
 
     event: catalog.Event
     position: int
     recorded_at: int
+    about: catalog.Event | None = None
 
 
 def happened(entry: Entry) -> Happened:

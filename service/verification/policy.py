@@ -16,7 +16,7 @@ from service.verification import flags
 from service.verification.context import Context
 from service.verification.facts import NOW, Horizon
 from service.verification.in_force import Dossier
-from service.verification.origins import independent
+from service.verification.origins import Marks, independent, some_disjoint
 from service.verification.voices import POSITIONAL, SUPPORT, Exhibit, Voice, Voices, Weight
 
 ENGINE = 1
@@ -134,17 +134,14 @@ def _one_good_source(voices: Voices) -> bool:
 def _adversaries_agree(voices: Voices) -> bool:
     """Whether two named voices of parties that are not allied support the claim without a common origin."""
     allies, parties = voices.scene.story.allies, frozenset(voices.scene.story.parties)
-    sides = {
-        (voice.marks, voice.speaker.parties & parties)
-        for voice in voices.full_supports
-        if voice.counts and not voice.speaker.withheld
-    }
+    sides: dict[frozenset[str], set[Marks]] = {}
+    for voice in voices.full_supports:
+        if voice.counts and not voice.speaker.withheld:
+            sides.setdefault(voice.speaker.parties & parties, set()).add(voice.marks)
     return any(
-        p != q and q not in allies.get(p, ()) and p not in allies.get(q, ())
-        for (marks, ours), (others, theirs) in combinations(sides, 2)
-        if marks.isdisjoint(others)
-        for p in ours
-        for q in theirs
+        some_disjoint(sides[ours], sides[theirs])
+        for ours, theirs in combinations(sides, 2)
+        if any(p != q and q not in allies.get(p, ()) and p not in allies.get(q, ()) for p in ours for q in theirs)
     )
 
 

@@ -509,6 +509,20 @@ async def test_what_was_recorded_by_mistake_is_voided(room: Newsroom) -> None:
     assert found["amendments"][0]["void"]["reason"] == "The wrong claim."
 
 
+async def test_a_claim_counts_the_stances_that_are_taken_now(room: Newsroom) -> None:
+    """A corrected stance is counted as it is now and a voided one no longer, also when the claim is read as it was."""
+    claim = await room.claim("It fell.", room.said())
+    said = await room.post(f"/v1/claims/{claim}/statements", room.said("blue", "denies"))
+    after = {"stance": "partially_denies"}
+    corrected = await room.post(f"/v1/statements/{said['id']}/correction", {"by": "speaker", "after": after})
+    assert (await room.read(claim))["stances"] == {"asserts": 1, "partially_denies": 1}
+    await room.post(f"/v1/events/{said['events'][0]['position']}/void", {"reason": "Another claim.", "by": PERSON})
+    assert (await room.read(claim))["stances"] == {"asserts": 1}
+    position = corrected["position"]
+    for moment, stances in ((position, {"asserts": 1, "partially_denies": 1}), (position + 2, {"asserts": 1})):
+        assert (await room.read(claim, as_of=moment))["stances"] == stances
+
+
 async def test_what_something_depends_on_is_not_voided(room: Newsroom) -> None:
     """A void is refused while something in force depends on its target, and for anything that is no part of a claim."""
     receipt = await room.post("/v1/claims", {"story_id": room.story, "text": "t"})

@@ -44,7 +44,8 @@ async def test_every_kind_of_entry_is_recorded_once(ledger: Ledger, recorder: Re
     assert {True} == {part.new async for part in load(story, recorder)}
     head = await ledger.head()
     types = {type(entry.event) for entry in await ledger.read(0, 1000)}
-    assert set(catalog.CATALOG.values()) - types <= _NO_ENTRY
+    on_stories = {each for each in catalog.CATALOG.values() if not each.TYPE.startswith("webhook.")}
+    assert on_stories - types <= _NO_ENTRY
     assert {False} == {part.new async for part in load(story, Recorder(ledger))}
     assert head == await ledger.head()
 

@@ -174,3 +174,23 @@ def test_copies_in_a_circle_come_to_an_end(case: Case) -> None:
     case.evidence(name="a", derived_from="b", authentic=True)
     case.evidence(name="b", derived_from="a", authentic=True)
     assert counted(case) >= 1
+
+
+@pytest.mark.parametrize(
+    ("some", "others", "expected"),
+    [
+        (["ab"], ["bc"], False),
+        (["ab"], ["bc", "cd"], True),
+        (["ab", "ac"], ["bc", "acd"], False),
+        (["ab", "x"], ["bc", "acd"], True),
+        (["ab"], [], False),
+        ([], ["ab"], False),
+    ],
+)
+def test_two_sets_of_marks_without_a_common_one_are_found(
+    some: list[str],
+    others: list[str],
+    expected: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """Of two groups, somebody of one shares no mark with somebody of the other, or everybody does with everybody."""
+    assert origins.some_disjoint([*map(frozenset, some)], [*map(frozenset, others)]) is expected
