@@ -34,6 +34,8 @@ _TOGETHER = 100
 _SOURCES = 40
 _SECONDS = 3.0
 _REPLAYED = 20_000
+_NO_END = {f"ONRECORD_{kind}_PER_MINUTE": "1000000000" for kind in ("READS", "WRITES")}
+"""Quotas that are counted and not used up."""
 
 
 class _Service(Struct, frozen=True):
@@ -184,7 +186,7 @@ async def _running() -> AsyncIterator[_Service]:
             await ensure_bootstrap_key(store, "main", settings.bootstrap_key_path, replace=True)
             claims, sources = await _filled(store)
             ports = [free_port() for _ in range(2)]
-            environment = {"ONRECORD_STORE_URL": url, "ONRECORD_HOME": folder, **UNLOGGED}
+            environment = {"ONRECORD_STORE_URL": url, "ONRECORD_HOME": folder, **UNLOGGED, **_NO_END}
             for arguments, port in (
                 (("service.cli", "api"), ports[0]),
                 (("service.cli", "worker"), 0),

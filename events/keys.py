@@ -24,6 +24,7 @@ key                                    type        holds
 ``{onrecord:L}:webhook:W:dead``        sorted set  position → when its delivery was given up (ms)
 ``onrecord:ledgers``                   set         the names of all ledgers
 ``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``, ``scopes``
+``onrecord:limit:NAME:ID``               hash        what a key has used of a quota: ``window``, ``used``
 ``onrecord:bootstrap``                 string      the id of the bootstrap key
 ``onrecord:vault:L``                   string      what tells the secret key of ledger L from another one
 ``onrecord:vault:L:SUBJECT``           string      the wrapped key of a subject, or the mark that it was erased
@@ -38,6 +39,11 @@ BOOTSTRAP = "onrecord:bootstrap"
 def api_key(key_id: str) -> str:
     """Return where the API key ``key_id`` is kept."""
     return f"onrecord:key:{key_id}"
+
+
+def rate_limit(name: str, key_id: str) -> str:
+    """Return where it says how much an API key has used of the quota of that name."""
+    return f"onrecord:limit:{name}:{key_id}"
 
 
 def vault_check(ledger: str) -> str:

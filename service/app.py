@@ -34,7 +34,8 @@ from service.api.http.cors import Cors
 from service.api.http.door import Door, check_declared
 from service.api.http.edge import Edge
 from service.api.http.opened import OpenLedgers
-from service.api.http.reception import Reception
+from service.api.http.rate_limits import RateLimit
+from service.api.http.reception import Quotas, Reception
 from service.api.http.served import Opened, Running, Served
 from service.auth import vault
 from service.auth.keys import Keys
@@ -61,6 +62,7 @@ async def open_served(store: events.store.Store, ledger_name: str, *, create: bo
     """
     ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE if create else None)
     queries = Queries(store, ledger.keys, Kept(store, ledger, [each.name for each in PROJECTIONS]))
+    await queries.look()
     recorder = Recorder(ledger, Snapshots(store, ledger))
     return Served(ledger, recorder, queries)
 
@@ -103,6 +105,7 @@ def create_app(settings: Settings) -> Litestar:
     appends under way.
     """
     running = Running(settings.streams, settings.streams_per_key)
+    quotas = Quotas()
 
     @asynccontextmanager
     async def on_store(_: Litestar) -> AsyncIterator[None]:
@@ -113,6 +116,8 @@ def create_app(settings: Settings) -> Litestar:
             running.ledgers = OpenLedgers(opener(store, settings))
             await Ledger.open(store, settings.ledger, create=STRICT_TWO_SOURCE)
             running.signing = (await running.ledgers.get(settings.ledger)).vault.signing
+            quotas.reads = RateLimit.of(store, "reads", settings.reads_per_minute)
+            quotas.writes = RateLimit.of(store, "writes", settings.writes_per_minute)
             running.egress = egress_of(settings)
             yield
             await running.egress.aclose()
@@ -139,7 +144,7 @@ def create_app(settings: Settings) -> Litestar:
             *ledgers.ROUTES,
             *operate.ROUTES,
         ],
-        middleware=[Door(running), Reception()],
+        middleware=[Door(running), Reception(quotas)],
         exception_handlers={Exception: problems.answer},
         request_max_body_size=LARGEST_EVENT,
         lifespan=[on_store],

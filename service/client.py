@@ -85,12 +85,10 @@ class Client:
         """Return how every projection stands."""
         return msgspec.json.decode(await self._get("/v1/projections"), type=_Statuses).items
 
-    async def skip(self, name: str, position: int, why: str) -> ProjectionStatus:
-        """Let a stopped projection go on past an event, and return how it stands."""
+    async def skip(self, name: str, position: int, why: str) -> None:
+        """Let a stopped projection go on past an event."""
         said = msgspec.json.encode({"position": position, "why": why})
-        return msgspec.json.decode(
-            await self._post(f"/v1/projections/{quote(name, safe='')}/skip", said), type=ProjectionStatus
-        )
+        await self._post(f"/v1/projections/{quote(name, safe='')}/skip", said)
 
     async def events(self, query: Mapping[str, str | Sequence[str] | None]) -> AsyncIterator[bytes]:
         """Yield what a query leaves of the log as NDJSON, in chunks of whatever size they arrive in."""

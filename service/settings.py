@@ -54,6 +54,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many streams of events an API process has open at once."""
     streams_per_key: Annotated[int, Meta(ge=0, le=100_000)] = 100
     """How many of them one key may have."""
+    reads_per_minute: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 60_000
+    """How many requests that record nothing one API key may make in a minute; 0: as many as it likes."""
+    writes_per_minute: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 30_000
+    """How many other requests one API key may make in a minute; 0: as many as it likes."""
     cors_origins: Annotated[
         str, Meta(pattern=r"^$|^https?://[a-z0-9.-]+(:[0-9]+)?(,https?://[a-z0-9.-]+(:[0-9]+)?)*$(?!\n)")
     ] = ""

@@ -1,6 +1,7 @@
 """Projections: how far they are, rebuilding one while it serves, and letting one go on past an event."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import delete, get, post
@@ -13,7 +14,7 @@ from service.api.http import caching
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, caller, served
+from service.api.http.served import ApiRequest, caller, once, served
 from service.auth.scopes import Scope
 from service.projections import rebuild, skips, status
 from service.projections.catalog import PROJECTIONS, Projection
@@ -30,6 +31,14 @@ class Skip(Struct, frozen=True, forbid_unknown_fields=True):
 
     position: Annotated[int, Meta(ge=1)]
     why: LongText
+
+
+class Accepted(Struct, frozen=True):
+    """What a worker was asked to do with a projection, and where it says how far it is with that."""
+
+    name: str
+    asked: Literal["rebuild", "cancellation", "skip"]
+    status: str = _WHERE
 
 
 @get(
@@ -49,34 +58,36 @@ async def list_projections(request: ApiRequest) -> Answer:
     _REBUILD,
     operation_id="rebuildProjection",
     summary="Rebuild a projection",
-    opt={"answer": ProjectionStatus, "status": 202, "scope": Scope.ADMIN},
+    opt={"answer": Accepted, "status": 202, "whole": True, "scope": Scope.ADMIN},
 )
 async def rebuild_projection(request: ApiRequest, name: FromPath[str]) -> Answer:
     """Ask the workers to rebuild a projection beside the live one, which serves on until the new one takes over."""
     here, projection = served(request), _named(name)
-    await rebuild.request(here.queries.store, here.ledger, projection)
-    return await _status(request, projection, 202)
+    begin = partial(rebuild.request, here.queries.store, here.ledger, projection)
+    await once(request, "rebuildProjection", [name], begin)
+    return _accepted(Accepted(name, "rebuild"))
 
 
 @delete(
     _REBUILD,
     operation_id="cancelRebuild",
     summary="Call a rebuild off",
-    opt={"answer": ProjectionStatus, "status": 200, "scope": Scope.ADMIN},
-    status_code=200,
+    opt={"answer": Accepted, "status": 202, "whole": True, "scope": Scope.ADMIN},
+    status_code=202,
 )
 async def cancel_rebuild(request: ApiRequest, name: FromPath[str]) -> Answer:
     """Call a rebuild off. The live generation is not touched; what was built is dropped."""
     here, projection = served(request), _named(name)
-    await rebuild.cancel(here.queries.store, here.ledger, projection)
-    return await _status(request, projection, 200)
+    end = partial(rebuild.cancel, here.queries.store, here.ledger, projection)
+    await once(request, "cancelRebuild", [name], end)
+    return _accepted(Accepted(name, "cancellation"))
 
 
 @post(
     f"{_WHERE}/{{name:str}}/skip",
     operation_id="skipEvent",
     summary="Let a stopped projection go on past an event",
-    opt={"body": Skip, "answer": ProjectionStatus, "status": 202, "whole": True, "scope": Scope.ADMIN},
+    opt={"body": Skip, "answer": Accepted, "status": 202, "whole": True, "scope": Scope.ADMIN},
 )
 async def skip_event(request: ApiRequest, name: FromPath[str]) -> Answer:
     """Record that a projection leaves out the event at which it stopped; soon a worker takes it on from there."""
@@ -86,7 +97,7 @@ async def skip_event(request: ApiRequest, name: FromPath[str]) -> Answer:
     stopped = await status.stopped_at(here.queries.store, here.ledger, projection)
     proposed = ProjectionEventSkipped(projection=projection.name, position=asked.position, why=asked.why)
     await skips.skip(here.ledger, proposed, stopped.position if stopped else None, provenance(by))
-    return await _status(request, projection, 202)
+    return _accepted(Accepted(name, "skip"))
 
 
 def _named(name: str) -> Projection:
@@ -95,10 +106,8 @@ def _named(name: str) -> Projection:
     return _BY_NAME[name]
 
 
-async def _status(request: ApiRequest, projection: Projection, code: int) -> Answer:
-    here = served(request)
-    (one,) = [each for each in await status.of_all(here.queries.store, here.ledger) if each.name == projection.name]
-    return Answer(msgspec.json.encode(one), status=code)
+def _accepted(accepted: Accepted) -> Answer:
+    return Answer(msgspec.json.encode(accepted), status=202)
 
 
 ROUTES = (list_projections, rebuild_projection, cancel_rebuild, skip_event)

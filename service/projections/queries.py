@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from events.keys import LedgerKeys
 from events.store import Script, Store, answering
-from service.projections.catalog import EVERYTHING, Membership, Projection
+from service.projections.catalog import EVERYTHING, PROJECTIONS, Membership, Projection
 from service.projections.documents import MOST_LISTED
 from service.projections.engine import Place, place, placed
 from service.projections.kept import Asked, Found, Kept
@@ -66,6 +66,12 @@ class Queries:
     def generation(self, projection: Projection) -> int:
         """Return the generation of a projection that this process last saw."""
         return self._generations.get(projection.name, 1)
+
+    async def look(self) -> None:
+        """Look which generation of every projection is live."""
+        for projection in PROJECTIONS:
+            at = await place(self.store, self._keys, projection.name)
+            self._generations[projection.name] = at.generation
 
     async def document(
         self,
@@ -139,6 +145,7 @@ class Queries:
             at, found, last = await self._walk_one(projection, filters[0] if filters else by, after, before, limit)
         else:
             at = await place(self.store, self._keys, projection.name)
+            self._generations[projection.name] = at.generation
             indexes = [
                 self._keys.index(projection.name, at.generation, field, value)
                 for field, value in filters or [by or EVERYTHING]

@@ -53,7 +53,7 @@ async def places(room: Newsroom) -> dict[str, str]:
     """A thing that there is, for each parameter that a path can have."""
     claim = await room.claim("It fell.", room.said("red", quote="We did not do it. " * 200))
     statement, evidence = await room.say(claim), await room.show(claim)
-    inquiry = {"to_id": room.sources["red"], "sent_at": "2024-01-24", "deadline": "2034-01-25", "channel": "telephone"}
+    inquiry = {"source_id": room.sources["red"], "sent_at": "2024-01-24", "deadline": "2034-01-25"}
     text = {"url": "https://example.org/a", "title": "t", "published_at": "2024-01-24", "claims": [{"claim_id": claim}]}
     asked = await room.send("POST", f"/v1/claims/{claim}/inquiries", inquiry)
     made = await room.send("POST", "/v1/publications", text)
@@ -63,9 +63,9 @@ async def places(room: Newsroom) -> dict[str, str]:
         "claim_id": claim,
         "statement_id": statement,
         "evidence_id": evidence,
-        "inquiry_id": asked.json().get("id", "inquiry_none"),
+        "inquiry_id": asked.json()["id"],
         "assessment_id": await room.assess(claim),
-        "publication_id": made.json().get("id", "publication_none"),
+        "publication_id": made.json()["id"],
         "person_id": "person_none",
         "position": "3",
         "name": "claims",

@@ -79,7 +79,10 @@ async def test_a_worker_rebuilds_what_it_is_asked_to(api: httpx2.AsyncClient, le
     await api.get("/v1/claims", headers={"Onrecord-After": after})
     before = (await statuses(api))["claims"]
     asked = await api.post("/v1/projections/claims/rebuild")
-    assert (asked.status_code, asked.json()["requested"]) == (202, True)
+    assert (asked.status_code, asked.json()) == (
+        202,
+        {"name": "claims", "asked": "rebuild", "status": "/v1/projections"},
+    )
     now = (await until(api, lambda found: found["claims"].generation != before.generation))["claims"]
     assert (before.generation + 1, before.checkpoint, before.digest) == (now.generation, now.checkpoint, now.digest)
     assert len((await api.get("/v1/claims", params={"limit": 200})).json()["items"]) == 28
@@ -89,7 +92,21 @@ async def test_a_rebuild_can_be_called_off(api: httpx2.AsyncClient) -> None:
     """Calling off is accepted, whether or not the rebuild had begun."""
     await api.post("/v1/projections/sources/rebuild")
     called_off = await api.delete("/v1/projections/sources/rebuild")
-    assert (called_off.status_code, called_off.json()["requested"]) == (200, False)
+    assert (called_off.status_code, called_off.json()["asked"]) == (202, "cancellation")
+    assert not (await statuses(api))["sources"].requested
+
+
+async def test_a_rebuild_that_was_asked_for_is_not_begun_again_by_a_retry(api: httpx2.AsyncClient) -> None:
+    """Asking again with the same key is answered alike, also when the rebuild is long over, and does nothing."""
+    before = (await statuses(api))["claims"].generation
+    headers = {"Idempotency-Key": "once"}
+    first = await api.post("/v1/projections/claims/rebuild", headers=headers)
+    await until(api, lambda found: found["claims"].generation > before and not found["claims"].requested)
+    again = await api.post("/v1/projections/claims/rebuild", headers=headers)
+    assert (first.status_code, first.content) == (again.status_code, again.content)
+    assert not (await statuses(api))["claims"].requested
+    for other in (await api.delete("/v1/projections/claims/rebuild", headers=headers),):
+        assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-conflict")
 
 
 async def test_a_projection_that_there_is_not_is_not_found(api: httpx2.AsyncClient) -> None:

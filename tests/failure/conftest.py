@@ -55,6 +55,7 @@ class ServiceProcess:
             "ONRECORD_HOME": str(home),
             "ONRECORD_PORT": str(self.port),
             "ONRECORD_STORE_URL": store_url,
+            "ONRECORD_WRITES_PER_MINUTE": "0",
             "COLUMNS": "120",
             **more,
         }

@@ -14,8 +14,8 @@ from uuid_utils import uuid7
 from events.catalog import Event
 from events.confidential import Confidential
 from events.envelope import subject_of
-from events.ledger import Ledger
-from service.api.http import access, preconditions
+from events.ledger import Command, Ledger
+from service.api.http import access, idempotency, preconditions
 from service.api.http.answer import Answer
 from service.api.http.caching import NEVER
 from service.api.http.confidential import any_sealed, confidentially, has_sealed, shown
@@ -30,14 +30,13 @@ from service.projections.catalog import CHANGED, CLAIMS, PARTS, Membership, Proj
 from service.projections.documents import PartDocument
 from service.projections.kept import Found
 from service.projections.queries import NotThereYet, Page, Queries
-from service.verification.commands import Caller, Outcome, Recorder
+from service.verification.commands import Caller, Outcome, Recorder, provenance
 from service.verification.refusals import NotOnRecord
 from service.webhooks.egress import Egress
 
 READ_AFTER = "Onrecord-After"
 """Every write answers with this header; a read that carries it sees that write."""
 _READ_AFTER = READ_AFTER.lower().encode()
-_LARGEST_KEY = 255
 _OPENED = {"Cache-Control": NEVER}
 """What an answer says for which anything confidential was opened."""
 _LARGEST_PAGE = 200
@@ -136,20 +135,27 @@ def caller(request: ApiRequest, operation: str, *content: object, in_confidence:
     Without that header the request is its own command, and sending it again records again. The hash is on record, so
     that of something said ``in_confidence`` is keyed.
     """
-    given = request.headers.get("idempotency-key")
+    given = idempotency.key_of(request)
     key_id = request.auth.key.id
-    if given is None:
-        command_id = uuid7().hex
-    elif 1 <= len(given) <= _LARGEST_KEY:
-        command_id = hashlib.sha256(f"{key_id}\0{given}".encode()).hexdigest()[:32]
-    else:
-        raise ApiError("bad-request", f"an Idempotency-Key has 1 to {_LARGEST_KEY} characters, not {len(given)}")
+    command_id = uuid7().hex if given is None else hashlib.sha256(f"{key_id}\0{given}".encode()).hexdigest()[:32]
     said = msgspec.json.encode((operation, *(part for part in content if part is not None)))
     in_confidence = in_confidence or any(isinstance(part, Confidential) for part in content)
     hashed = request.auth.vault.command_hash(said) if in_confidence else hashlib.sha256(said).hexdigest()
     expected = preconditions.expected_versions(request, served(request).ledger)
     asked = access.present()
     return Caller(key_id, command_id, hashed, expected, asked.correlation if asked else None)
+
+
+async def once(
+    request: ApiRequest, operation: str, content: Sequence[object], act: Callable[[], Awaitable[None]]
+) -> None:
+    """Do something that records nothing, unless it was done for a request with the same ``Idempotency-Key``."""
+    asks, ledger = caller(request, operation, *content), served(request).ledger
+    if idempotency.key_of(request) is None:
+        await act()
+    elif await ledger.recall(asks.command_id, asks.command_hash) is None:
+        await act()
+        await ledger.append(Command([], {}, provenance(asks)))  # which keeps the key, once it was done
 
 
 async def on_claim(  # noqa: PLR0913 - what every recording on a claim has
