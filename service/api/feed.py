@@ -22,6 +22,7 @@ from events.identifiers import ClaimId, SourceId, StoryId
 from events.ledger import Ledger
 from events.selection import NoSuchType, Selection, beginning, selected
 from service.api.http import problems
+from service.api.http.pagination import place
 from service.api.http.problems import ApiError
 from service.api.http.served import READ_AFTER, ApiRequest, Visit, page_size, raw_page
 from service.api.http.streaming import Stream
@@ -32,6 +33,8 @@ LIVE = "text/event-stream"
 LAST_EVENT_ID = "Last-Event-ID"
 _MOST_LOOKED_AT = 10_000
 """Entries that one page looks at."""
+_LOOKED_BACK = 250
+"""Entries that are read at once on the way back."""
 _MOST_TYPES = 20
 _HEARTBEAT_SECONDS = 15.0
 _LOOKED_AGAIN_SECONDS = 2.0
@@ -49,6 +52,7 @@ _STREAMING = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 async def read_events(  # noqa: PLR0913 - one argument a filter
     request: ApiRequest,
     after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
     limit: FromQuery[int | None] = None,
     types: Annotated[list[str] | None, QueryParameter(name="type")] = None,
     story: FromQuery[str | None] = None,
@@ -73,7 +77,12 @@ async def read_events(  # noqa: PLR0913 - one argument a filter
     end = (await ledger.head()).position
     if wanted == LIVE:
         return _live(request, selection, after, limit, end)
-    start = await ledger.reached(after) if after is not None else 0
+    at = await place(ledger, after, before)
+    if at.before is not None:
+        if wanted == NDJSON:
+            raise ApiError("bad-request", "lines are after a cursor, not before one")
+        return await _page_before(request, selection, at.before, page_size(50 if limit is None else limit))
+    start = at.after
     if wanted == NDJSON:
         if limit is not None and limit < 0:
             raise ApiError("bad-request", f"limit is at least 0, not {limit}")
@@ -94,7 +103,26 @@ async def _page(request: ApiRequest, selection: Selection, start: int, end: int,
         found, at = found[:size], found[size - 1].position
     next_after = str(ledger.cursor(at)) if at < end else None
     reached = {READ_AFTER: str(ledger.cursor(at))}
-    return raw_page(request, "events", [entry.raw for entry in found], next_after, headers=reached)
+    prev_before = str(ledger.cursor(start)) if start else None
+    raws = [entry.raw for entry in found]
+    return raw_page(request, "events", raws, next_after, prev_before=prev_before, headers=reached)
+
+
+async def _page_before(request: ApiRequest, selection: Selection, end: int, size: int) -> ASGIApp:
+    """Answer with the last selected events up to a position."""
+    ledger = request.auth.served.ledger
+    found: list[Entry] = []
+    at = end
+    while at > 0 and len(found) <= size and end - at < _MOST_LOOKED_AT:
+        begin = max(0, at - _LOOKED_BACK)
+        found = [each for each in await ledger.read(begin, at - begin) if selection.wants(each)] + found
+        at = begin
+    if len(found) > size:
+        found = found[-size:]
+        at = found[0].position - 1
+    prev_before = str(ledger.cursor(at)) if at else None
+    raws = [entry.raw for entry in found]
+    return raw_page(request, "events", raws, str(ledger.cursor(end)), prev_before=prev_before)
 
 
 def _lines(request: ApiRequest, selection: Selection, start: int, end: int, limit: int | None) -> ASGIApp:

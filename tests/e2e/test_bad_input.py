@@ -256,6 +256,7 @@ BODIES: dict[str, tuple[bytes, Mapping[str, str], int, str]] = {
     "text": (GOOD, {"Content-Type": "text/plain"}, 415, "unsupported-media-type"),
     "XML": (b"<title/>", {"Content-Type": "application/xml"}, 415, "unsupported-media-type"),
     "of no type": (GOOD, {}, 415, "unsupported-media-type"),
+    "compressed": (GOOD, JSON | {"Content-Encoding": "gzip"}, 415, "unsupported-media-type"),
     "over 60 KiB": (b'{"title": "' + b"x" * LARGEST_EVENT + b'"}', JSON, 413, "too-large"),
 }
 

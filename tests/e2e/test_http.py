@@ -96,6 +96,15 @@ async def test_every_route_can_be_asked_for_its_header_alone(
                 assert "content-length" in body.headers
 
 
+async def test_the_header_of_a_stream_comes_without_the_stream(room: Newsroom) -> None:
+    """HEAD of what streams, for ever or not, says how it would begin and ends at once."""
+    for media_type in ("text/event-stream", "application/x-ndjson"):
+        answer = await room.api.head("/v1/events", headers={"Accept": media_type})
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"].startswith(media_type)
+        assert (await room.api.get("/livez")).status_code == 200
+
+
 def _fixed(answer: httpx2.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name not in VARYING}
 

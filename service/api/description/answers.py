@@ -95,7 +95,9 @@ def responses(
     answers: dict[str, Schema] = {
         str(status): {
             "description": opt.get("done", "Done."),
-            "headers": _headers(*_of_success(opt, method), public=bool(opt.get("public"))),
+            "headers": _headers(
+                *_of_success(opt, tagged="If-None-Match" in parameters), public=bool(opt.get("public"))
+            ),
             "content": content,
         }
     }
@@ -130,15 +132,14 @@ def _refusals(opt: Mapping[str, Any], method: str, path: str, parameters: set[st
     return found
 
 
-def _of_success(opt: Mapping[str, Any], method: str) -> tuple[str, ...]:
+def _of_success(opt: Mapping[str, Any], *, tagged: bool) -> tuple[str, ...]:
     """Return the headers of an operation that did what was asked."""
     if opt.get("answer") is Receipt:
         return ("Location", "ETag", READ_AFTER)
+    tag = ("ETag",) if tagged else ()
     if "events" in opt or "items" in opt:
-        return ("Link", "Cache-Control")
-    if "answer" in opt and method == "get" and not opt.get("whole") and not opt.get("public"):
-        return ("ETag", "Cache-Control")
-    return ("Cache-Control",)
+        return (*tag, "Link", "Cache-Control")
+    return (*tag, "Cache-Control")
 
 
 def _problem(status: int) -> Schema:

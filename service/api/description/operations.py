@@ -96,13 +96,22 @@ def _shared(opt: Mapping[str, Any], method: str, path: str) -> list[str]:
     """Return the components of the header parameters that an operation has."""
     is_document = ("answer" in opt or "items" in opt) and not (opt.get("public") or opt.get("whole"))
     found = []
+    if method != "get":
+        found += ["IdempotencyKey"]
     if "body" in opt:
-        found += ["IdempotencyKey"] + ["IfMatch"] * (is_document and "{" in path)
+        found += ["IfMatch"] * (is_document and "{" in path)
+    if has_tag(opt, method):
+        found += ["IfNoneMatch"]
     if method == "get" and is_document:
-        found += ["IfNoneMatch"] * ("answer" in opt) + ["OnrecordAfter"]
+        found += ["OnrecordAfter"]
     if "streams" in opt:
         found += ["LastEventId"]
     return found
+
+
+def has_tag(opt: Mapping[str, Any], method: str) -> bool:
+    """Whether what an operation reads has an ETag."""
+    return method == "get" and bool({"answer", "items"} & opt.keys()) and not (opt.get("public") or "cache" in opt)
 
 
 def _parameter(parameter: Schema) -> Schema:

@@ -28,7 +28,9 @@ async def body(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
 
 
 async def content_of(request: Request[Any, Any, Any]) -> bytes:
-    """Return the request's body. Raises ``unsupported-media-type`` (415) if it does not say that it is JSON."""
+    """Return the request's body. Raises ``unsupported-media-type`` (415) if it is not JSON by its header, or coded."""
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise ApiError("unsupported-media-type", "the body is coded", headers={"Accept-Encoding": "identity"})
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(
