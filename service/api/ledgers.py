@@ -8,7 +8,7 @@ from events import moments
 from events.ledger import Ledger
 from events.words import PolicyName
 from service.api.http.answer import Answer
-from service.api.http.served import ApiRequest, served
+from service.api.http.served import ApiRequest, served, unversioned
 from service.auth.scopes import Scope
 from service.verification.policy import name_of
 from service.verification.reference import Edition
@@ -44,7 +44,7 @@ async def status(ledger: Ledger) -> LedgerStatus:
 async def list_ledgers(request: ApiRequest) -> Answer:
     """List the ledgers that your key opens, which is one: where it ends, its epoch, and the policy in force."""
     here = await status(served(request).ledger)
-    return Answer(msgspec.json.encode({"items": [here], "next_after": None}))
+    return await unversioned(request, msgspec.json.encode({"items": [here], "next_after": None}))
 
 
 @get(
@@ -58,7 +58,7 @@ async def get_ledger(request: ApiRequest, name: FromPath[str]) -> Answer:
     ledger = served(request).ledger
     if name != ledger.name:
         raise NotOnRecord(f"there is no ledger {name[:80]}")
-    return Answer(msgspec.json.encode(await status(ledger)))
+    return await unversioned(request, msgspec.json.encode(await status(ledger)))
 
 
 ROUTES = (list_ledgers, get_ledger)

@@ -62,7 +62,8 @@ class Newsroom(msgspec.Struct):
         self.story = (await self.post("/v1/stories", {"title": "The mill"}))["id"]
         protected = {"name": "source in the mill", "kind": "person", "identity": "known_to_desk"}
         self.source = (await self.post("/v1/sources", protected | {"confidential": IDENTITY}))["id"]
-        await self.api.patch(f"/v1/sources/{self.source}", json={"confidential": IDENTITY | {"note": NAMES[3]}})
+        told = {"confidential": IDENTITY | {"note": NAMES[3]}}
+        await self.api.patch(f"/v1/sources/{self.source}", json=told, headers={"If-Match": "*"})
         said = {"speaker_id": self.source, "stance": "asserts", "confidential": NOTE}
         claim = {"story_id": self.story, "text": "It burned.", "first_statement": said}
         self.claim = (await self.post("/v1/claims", claim))["id"]
@@ -374,7 +375,8 @@ async def test_an_erased_source_stays_on_record_and_is_told_nothing_more(room: N
         at = "/first_statement/confidential" if "text" in body else "/confidential"
         assert [error["pointer"] for error in refused["errors"]] == [at]
     await room.post(f"{where}/grades", {"reliability": "B", "rationale": "r", "by": PERSON})
-    assert (await room.api.patch(where, json={"name": "a source"})).status_code == 200
+    renamed = await room.api.patch(where, json={"name": "a source"}, headers={"If-Match": "*"})
+    assert renamed.status_code == 200
     await room.post(f"/v1/claims/{room.claim}/statements", said)
     document = (await room.get(where)).json()
     assert tuple(document["source"][name] for name in ("name", "reliability", "confidential")) == (
@@ -438,7 +440,7 @@ async def test_a_change_replaces_or_clears_what_was_said_in_confidence(room: New
     where = f"/v1/sources/{room.source}"
 
     async def changed(changes: Any) -> list[Any]:
-        answer = await room.api.patch(where, json=changes)
+        answer = await room.api.patch(where, json=changes, headers={"If-Match": "*"})
         assert answer.status_code == 200, answer.text
         room.after = answer.headers["Onrecord-After"]
         return list(confidences((await room.get(where)).json()))
