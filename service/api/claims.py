@@ -147,7 +147,7 @@ async def list_claims(  # noqa: PLR0913 - one argument a filter
     ledger = served(request).ledger
     moment = await horizon(ledger, as_of, said_by)
     if moment is None:
-        since = None if changed_since is None else await position_in(ledger, changed_since)
+        since = None if changed_since is None else position_in(ledger, changed_since)
         return await listing(request, CLAIMS, filters, after, page_size(limit), before=before, changed_since=since)
     if story is None:
         raise ApiError("bad-request", "as_of and said_by list the claims of one story: give story too")

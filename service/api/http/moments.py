@@ -25,14 +25,14 @@ async def horizon(ledger: Ledger, as_of: str | None, said_by: str | None) -> Hor
     return Horizon(position, None if said_by is None else _end("said_by", said_by))
 
 
-async def position_in(ledger: Ledger, text: str) -> int:
+def position_in(ledger: Ledger, text: str) -> int:
     """Return the position that a request names, by itself or in a cursor. Raises ``BadCursor`` for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST else await ledger.reached(text)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST else ledger.position_of(text)
 
 
 async def _position(ledger: Ledger, as_of: str) -> int:
     if (as_of.isascii() and as_of.isdigit()) or ("." in as_of and "T" not in as_of):
-        return await position_in(ledger, as_of)
+        return position_in(ledger, as_of)
     return await ledger.position_at(_end("as_of", as_of))
 
 
