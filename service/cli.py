@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from events.errors import LedgerError
-from service import audit_commands, logs
+from service import audit_commands, logs, webhook_commands
 from service import settings as environment
 from service.administration import NotDone, all_ledgers, make_ledger
 from service.api.description import files as contract
@@ -297,6 +297,7 @@ def openapi(folder: Annotated[Path | None, Parameter(help="Write the whole contr
 def main() -> None:
     """Run the command line."""
     audit_commands.add_to(app, _run)
+    webhook_commands.add_to(app, _run)
     app()
 
 

@@ -142,14 +142,25 @@ class Client:
         _checked(response)
         return True
 
+    async def ask(
+        self, method: str, path: str, content: object = None, *, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Ask for anything under ``/v1``, and return the answer. Raises ``ApiFailure`` for a problem."""
+        said = None if content is None else msgspec.json.encode(content)
+        return _checked(await self._request(method, f"/v1{path}", said, headers))
+
     async def _get(self, path: str) -> bytes:
         return _checked(await self._request("GET", path))
 
     async def _post(self, path: str, content: bytes) -> bytes:
         return _checked(await self._request("POST", path, content))
 
-    async def _request(self, method: str, path: str, content: bytes | None = None) -> httpcore2.Response:
-        headers = self._headers if content is None else self._headers | {"Content-Type": "application/json"}
+    async def _request(
+        self, method: str, path: str, content: bytes | None = None, more: Mapping[str, str] | None = None
+    ) -> httpcore2.Response:
+        headers = self._headers | dict[bytes | str, bytes | str]((more or {}).items())
+        if content is not None:
+            headers["Content-Type"] = "application/json"
         try:
             return await self._pool.request(
                 method, self._url + path, headers=headers, content=content, extensions={"timeout": _TIMEOUTS}

@@ -9,7 +9,8 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,10 +20,16 @@ SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
 PUBLIC_PREFIX: Final = "whpk_"
 _SHORTEST, _LONGEST = 24, 64
 """Bytes of a secret, by the specification."""
+_TOLERANCE = 300.0
+"""Seconds by which the clocks of sender and receiver may differ, and a message be under way."""
 
 
 class NoSecret(ValueError):
     """A text that is no webhook secret. The message does not repeat it."""
+
+
+class NotVerified(Exception):
+    """A message that is not signed as it should be. The message says what is wrong."""
 
 
 def new_secret() -> str:
@@ -58,6 +65,24 @@ def signatures(
     if key is not None:
         made.append(f"v1a,{_text(key.sign(signed))}")
     return " ".join(made)
+
+
+def verify(headers: Mapping[str, str], body: bytes, secret: bytes, *, tolerance: float = _TOLERANCE) -> str:
+    """Return the identifier of a message with these headers (names in lower case), if a ``v1`` signature is right.
+
+    Raises ``NotVerified`` if none is, or if it was signed more than ``tolerance`` seconds ago or ahead.
+    """
+    try:
+        message_id, at, given = (headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
+        timestamp = int(at)
+    except (KeyError, ValueError) as error:
+        raise NotVerified("it has not the headers of a webhook") from error
+    if abs(time.time() - timestamp) > tolerance:
+        raise NotVerified("it was signed too long ago, or too far ahead")
+    right = f"v1,{_text(hmac.digest(secret, _signed(message_id, timestamp, body), hashlib.sha256))}"
+    if not any(hmac.compare_digest(right.encode(), each.encode()) for each in given.split(" ")):
+        raise NotVerified("no signature is of this secret")
+    return message_id
 
 
 def _signed(message_id: str, timestamp: int, body: bytes) -> bytes:

@@ -58,7 +58,7 @@ class Newsroom:
     """A client of the API that remembers its last write, so that it reads what it wrote."""
 
     def __init__(self, api: httpx2.AsyncClient, ledger: Ledger, store: Store, recorder: Recorder) -> None:
-        self.api, self.ledger, self.recorder = api, ledger, recorder
+        self.api, self.ledger, self.recorder, self.store = api, ledger, recorder, store
         self.reassessor, self.timers = Reassessor(store, ledger, recorder), Timers(store, ledger, recorder)
         self.story, self.after = "", ""
         self.sources: dict[str, str] = {}
