@@ -6,7 +6,7 @@ not happened in the world by then; what has no time of its own counts from when 
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from events import catalog, moments
 from events.ledger import Ledger
@@ -60,14 +60,35 @@ def _said_by(its: Iterable[Happened], said_by: int) -> Iterator[Happened]:
     """Yield what had happened in the world by a time, less what was voided and the verdicts of other moments."""
     everything = list(its)
     voided = {it.event.voided for it in everything if isinstance(it.event, catalog.RecordingVoided)}
+    dated = _dated_anew(everything, said_by)
     for n, it in enumerate(everything):
         match it.event:
             case catalog.RecordingVoided() | catalog.ClaimStateChanged():
                 continue
             case event if _about(event) in voided:
                 continue
-        if n == 0 or _happened_at(it) <= said_by:
+        if n == 0 or dated.get(it.position, _happened_at(it)) <= said_by:
             yield it
+
+
+def _dated_anew(its: Sequence[Happened], said_by: int) -> dict[int, int]:
+    """Return the ends of when statements were made whose dates were corrected by then, by their positions."""
+    recorded = {it.event.statement_id: it for it in its if isinstance(it.event, catalog.StatementRecorded)}
+    dates: dict[str, tuple[str | None, str | None]] = {}
+    for it in its:
+        if isinstance(it.event, catalog.StatementCorrected) and _happened_at(it) <= said_by:
+            key, after = it.event.statement_id, it.event.correction.after
+            first = recorded[key].event
+            assert isinstance(first, catalog.StatementRecorded)  # noqa: S101 - it was collected as such
+            said_at, published_at = dates.get(key, (first.statement.said_at, first.statement.published_at))
+            dates[key] = (
+                said_at if after.said_at is UNSET else after.said_at,
+                published_at if after.published_at is UNSET else after.published_at,
+            )
+    return {
+        recorded[key].position: spoken(said_at, published_at, recorded[key].recorded_at)[1]
+        for key, (said_at, published_at) in dates.items()
+    }
 
 
 def _about(event: catalog.Event) -> str | None:

@@ -174,6 +174,17 @@ async def test_amendments_count_from_their_own_time(room: Newsroom) -> None:
     assert (await room.get(f"/v1/claims/{other}/explanation"))["merged_into"] == {"claim_id": claim, "inverted": False}
 
 
+async def test_a_statement_whose_date_was_corrected_was_made_when_the_correction_says(room: Newsroom) -> None:
+    """A claim shows the statements that its verdict of then was made on, though their dates were wrong at first."""
+    claim = await room.claim()
+    said = await room.say(claim, said_at="2025-01-01")
+    after = {"said_at": "2023-01-01"}
+    await room.post(f"/v1/statements/{said}/correction", {"by": "publisher", "at": "2023-02-01", "after": after})
+    for said_by, seen in (("2022", []), ("2023-01-15", []), ("2023-03", [said]), ("2025", [said])):
+        found = await room.read(claim, said_by=said_by)
+        assert ([each["id"] for each in found["statements"]], len(seen)) == (seen, found["standing"]["because"]["n"])
+
+
 async def test_the_past_is_judged_by_the_policy_of_then(room: Newsroom) -> None:
     """``as_of`` before a policy was activated explains by the one that was in force; ``said_by`` likewise."""
     claim = await room.claim("It fell.", room.said(), room.said("neighbour"))
