@@ -84,6 +84,20 @@ class LedgerCreated(Event, frozen=True):
     policy: Policy
 
 
+@recorded("ledger.restored")
+class LedgerRestored(Event, frozen=True):
+    """The first event of an epoch: the ledger was brought back as it was at ``size`` events, with that root (base64).
+
+    What had been recorded after them and was not sealed is lost: receipts for it are void.
+    """
+
+    ledger: str
+    epoch: str
+    size: Annotated[int, Meta(ge=1)]
+    root: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=$(?!\n)", max_length=44)]
+    reason: LongText | None = None
+
+
 @recorded("story.opened")
 class StoryOpened(Event, frozen=True):
     """A story is being covered from now on."""

@@ -142,8 +142,14 @@ def stored_size(encoded: bytes) -> int:
     return len(encoded) + _SPLICED + 1
 
 
+def stored(encoded: bytes, position: int, recordedtime: str) -> bytes:
+    """Return an encoded draft as the append script stores it at a position: the bytes of the Merkle leaf."""
+    return b'%s,"sequence":"%016d","recordedtime":"%s"}' % (encoded, position, recordedtime.encode())
+
+
 _SUBJECTS: dict[type[catalog.Event], Callable[[Any], str]] = {
     catalog.LedgerCreated: attrgetter("ledger"),
+    catalog.LedgerRestored: attrgetter("ledger"),
     catalog.StoryOpened: attrgetter("story_id"),
     catalog.StoryUpdated: attrgetter("story_id"),
     catalog.StoryClosed: attrgetter("story_id"),
@@ -176,6 +182,7 @@ def _story_updated(event: catalog.StoryUpdated) -> tuple[str, ...]:
 
 _STREAMS: dict[type[catalog.Event], Callable[[Any], tuple[str, ...]]] = {
     catalog.LedgerCreated: lambda _: (_LEDGER,),
+    catalog.LedgerRestored: lambda _: (_LEDGER,),
     catalog.PolicyActivated: lambda _: (POLICY, REFERENCE),
     catalog.SourceUpdated: lambda event: (event.source_id, REFERENCE),
     catalog.SourceGraded: lambda event: (event.source_id, REFERENCE),

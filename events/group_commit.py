@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from redis.exceptions import ResponseError
 
+from events.envelope import stored
 from events.errors import (
     ClockSkew,
     CommandConflict,
@@ -29,6 +30,7 @@ from events.errors import (
 from events.keys import LedgerKeys
 from events.sending import Sender
 from events.store import Script, Store, meaning
+from events.transparency.hashing import leaf_hash
 
 LARGEST_GROUP = 64
 """Commands in one call of the script."""
@@ -68,6 +70,8 @@ class Appended(Struct, frozen=True):
     count: int
     repeated: bool
     recordedtime: str
+    leaves: tuple[bytes, ...] = ()
+    """The hashes of its events as leaves of the ledger's Merkle tree; none if it was recorded before."""
 
     @property
     def last(self) -> int:
@@ -246,7 +250,10 @@ class GroupCommit:
         match answer[0]:
             case b"recorded" | b"repeated" as kind:
                 _, first, count, stamp = answer
-                return Appended(first, count, kind == b"repeated", stamp.decode())
+                repeated, at = kind == b"repeated", stamp.decode()
+                its = () if repeated else enumerate(command.events, first)
+                leaves = tuple([leaf_hash(stored(event, position, at)) for position, event in its])
+                return Appended(first, count, repeated, at, leaves)
             case b"turn":
                 raise OutOfTurn("the command before it was not recorded")
             case b"command":

@@ -28,6 +28,7 @@ from events.errors import (
 )
 from events.group_commit import LONGEST_QUEUE, Appended, GroupCommit, Prepared, stored_command_id
 from events.identifiers import new_epoch
+from events.past import Past
 from events.store import Store, answering
 from events.tail import Tail, entry_of, read_after
 from events.words import Policy
@@ -56,7 +57,10 @@ class Ledger:
         self.keys = keys.LedgerKeys(name)
         self._store = store
         self._commits = GroupCommit(store, self.keys, epochs)
-        self._tail = Tail(store, self.keys.events)
+        self._past: Past | None = None
+        self._first = 0
+        """The first position that the store is known to have; it may have given up more since."""
+        self._tail = Tail(store, self.keys.events, self.read)
         self._epochs = Epochs(epochs)
         self._end = 0
 
@@ -66,8 +70,12 @@ class Ledger:
         return self._epochs.latest
 
     @classmethod
-    async def open(cls, store: Store, name: str = "main", *, create: Policy | None = None) -> "Ledger":
+    async def open(
+        cls, store: Store, name: str = "main", *, create: Policy | None = None, past: Past | None = None
+    ) -> "Ledger":
         """Open a ledger, and create it with ``create`` as its first policy if the store has none of that name.
+
+        From ``past`` is read what has left the store since it was sealed.
 
         Raises ``UnknownLedger`` if there is none and ``create`` is not given, and ``LedgerDamaged`` if head and log
         disagree.
@@ -75,6 +83,7 @@ class Ledger:
         with answering():
             epochs = await store.hget(keys.LedgerKeys(name).head, "epochs")
         ledger = cls(store, name, epochs.decode() if epochs else "")
+        ledger._past = past
         if not ledger.epoch:
             if create is None:
                 raise UnknownLedger(f"the store holds no ledger {name!r}")
@@ -145,10 +154,17 @@ class Ledger:
         return Appended(int.from_bytes(found[8:16]), int.from_bytes(found[16:20]), repeated=True, recordedtime="")
 
     async def read(self, after: int = 0, limit: int = 1000) -> list[Entry]:
-        """Return up to ``limit`` entries after a position, in order."""
-        if limit < 1:
-            return []
-        return await read_after(self._store, self.keys.events, after, limit)
+        """Return up to ``limit`` entries after a position, in order, wherever they are."""
+        found: list[Entry] = []
+        while (left := limit - len(found)) > 0:
+            at = found[-1].position if found else after
+            if at + 1 >= self._first:
+                entries = await read_after(self._store, self.keys.events, at, left)
+                if not entries or entries[0].position <= at + 1:
+                    return found + entries if found else entries
+                self._first = entries[0].position
+            found += await self._before(at).read(at, min(left, self._first - at - 1))
+        return found
 
     async def history(self, stream: str, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return up to ``limit`` entries of a stream after a version of it, in order."""
@@ -167,10 +183,12 @@ class Ledger:
                 for position in positions
             ]
             found = await pipeline.execute() if wanted else []
-        for (position, _), entries in zip(wanted, found, strict=True):
-            if not entries:
-                raise LedgerDamaged(f"event {position} is missing from the log")
-        return [entry_of(*entries[0]) for entries in found]
+        missing = [position for (position, _), entries in zip(wanted, found, strict=True) if not entries]
+        earlier = {entry.position: entry for entry in await self._before(missing[0] - 1).at(missing)} if missing else {}
+        return [
+            entry_of(*entries[0]) if entries else earlier[position]
+            for (position, _), entries in zip(wanted, found, strict=True)
+        ]
 
     async def version(self, stream: str) -> int:
         """Return how many events a stream has."""
@@ -276,6 +294,12 @@ class Ledger:
             size += len(draft)
         conditions = dict(command.conditions)
         return Prepared(its.command_id, its.command_hash, conditions, encoded, streams, size, its.correlation_id)
+
+    def _before(self, position: int) -> Past:
+        """Return where events after a position are that the store does not have. Raises ``LedgerDamaged``."""
+        if self._past is None:
+            raise LedgerDamaged(f"event {position + 1} is missing from the log, and no archive of it is known here")
+        return self._past
 
     async def _create(self, policy: Policy) -> None:
         """Record ``ledger.created`` at position 1, unless another process was quicker."""

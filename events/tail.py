@@ -7,7 +7,7 @@ have no gaps, so that the seam is a comparison of two numbers.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from events.envelope import Entry
 from events.errors import FollowerTooSlow, LedgerDamaged, StoreUnavailable
@@ -40,8 +40,8 @@ async def read_after(store: Store, log: str, after: int, limit: int) -> list[Ent
 class Tail:
     """The end of one log, for any number of followers."""
 
-    def __init__(self, store: Store, log: str) -> None:
-        self._store, self._log = store, log
+    def __init__(self, store: Store, log: str, read: Callable[[int, int], Awaitable[list[Entry]]]) -> None:
+        self._store, self._log, self._read = store, log, read
         self._reader: _Reader | None = None
 
     async def follow(self, after: int) -> AsyncGenerator[list[Entry], None]:
@@ -59,7 +59,7 @@ class Tail:
         try:
             await reader.begun()
             while follower.position < reader.position:
-                entries = await read_after(self._store, self._log, follower.position, LONGEST_BATCH)
+                entries = await self._read(follower.position, LONGEST_BATCH)
                 if not entries:
                     raise LedgerDamaged(f"the log has nothing after {follower.position}, and was at {reader.position}")
                 follower.position = entries[-1].position

@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 import events.store
 from events.envelope import LARGEST_EVENT
+from events.errors import ArchiveDamaged, ArchiveUnavailable
 from events.ledger import Ledger
 from service.api import (
     amending,
@@ -19,6 +21,7 @@ from service.api import (
     explanations,
     feed,
     ledgers,
+    log,
     operate,
     policies,
     projections,
@@ -37,6 +40,7 @@ from service.api.http.opened import OpenLedgers
 from service.api.http.rate_limits import RateLimit
 from service.api.http.reception import Quotas, Reception
 from service.api.http.served import Opened, Running, Served
+from service.audit.archives import Archives
 from service.auth import vault
 from service.auth.keys import Keys
 from service.auth.vault import Vault
@@ -51,20 +55,35 @@ from service.webhooks.egress import Egress
 from service.webhooks.outbound import Outbound
 
 TITLE = "On Record"
+_LOG = structlog.get_logger("onrecord.api")
 VERSION = "0.1.0"
 ABOUT = "The record of a contested story: who claimed what, who denied it, where each claim stands."
 
 
-async def open_served(store: events.store.Store, ledger_name: str, *, create: bool = True) -> Served:
-    """Open a ledger for recording and reading.
+def archives_of(settings: Settings) -> Archives:
+    """Return where ledgers are sealed."""
+    return Archives(settings.archive_place, settings.home_path, settings.origin)
+
+
+async def open_served(
+    store: events.store.Store, ledger_name: str, *, create: bool = True, archives: Archives | None = None
+) -> Served:
+    """Open a ledger for recording and reading, and compare it with its archive if it is known where that is.
 
     If the store has none of that name, ``create`` it with the first policy, or raise ``UnknownLedger``.
     """
-    ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE if create else None)
+    past = archives.past_of(ledger_name) if archives else None
+    ledger = await Ledger.open(store, ledger_name, create=STRICT_TWO_SOURCE if create else None, past=past)
     queries = Queries(store, ledger.keys, Kept(store, ledger, [each.name for each in PROJECTIONS]))
     await queries.look()
     recorder = Recorder(ledger, Snapshots(store, ledger))
-    return Served(ledger, recorder, queries)
+    if archives is None:
+        return Served(ledger, recorder, queries)
+    try:
+        await archives.check(ledger)
+    except (ArchiveUnavailable, ArchiveDamaged) as error:  # the sealer looks again, and again
+        _LOG.warning("the store is not compared with its archive", ledger=ledger.name, why=str(error))
+    return Served(ledger, recorder, queries, archives.of(ledger.name))
 
 
 async def open_vault(store: events.store.Store, settings: Settings, ledger_name: str) -> Vault:
@@ -76,7 +95,8 @@ def opener(store: events.store.Store, settings: Settings) -> Callable[[str], Awa
     """Return what opens a ledger by its name, with its vault."""
 
     async def opened(name: str) -> Opened:
-        return Opened(await open_served(store, name, create=False), await open_vault(store, settings, name))
+        served = await open_served(store, name, create=False, archives=archives_of(settings))
+        return Opened(served, await open_vault(store, settings, name))
 
     return opened
 
@@ -114,11 +134,13 @@ def create_app(settings: Settings) -> Litestar:
             await events.store.check(store, allow_lossy=settings.allow_lossy_store)
             running.keys = Keys(store)
             running.ledgers = OpenLedgers(opener(store, settings))
+            await archives_of(settings).check_not_lost(store, settings.ledger)
             await Ledger.open(store, settings.ledger, create=STRICT_TWO_SOURCE)
             running.signing = (await running.ledgers.get(settings.ledger)).vault.signing
             quotas.reads = RateLimit.of(store, "reads", settings.reads_per_minute)
             quotas.writes = RateLimit.of(store, "writes", settings.writes_per_minute)
             running.egress = egress_of(settings)
+            running.public_ledger = settings.ledger if settings.public_log else ""
             yield
             await running.egress.aclose()
             await running.ledgers.close()
@@ -141,6 +163,7 @@ def create_app(settings: Settings) -> Litestar:
             *projections.ROUTES,
             *webhooks.ROUTES,
             *deliveries.ROUTES,
+            *log.ROUTES,
             *ledgers.ROUTES,
             *operate.ROUTES,
         ],

@@ -7,6 +7,11 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import App, Parameter
 
+from service.audit import log_key
+from service.audit.log_key import LogKeyUnusable
+from service.restore import archive as archive_ledger
+from service.restore import replay as replay_ledger
+from service.restore import restore as restore_ledger
 from service.settings import Settings
 from service.verify import verify as verify_archive
 
@@ -17,9 +22,86 @@ _Where = Annotated[str | None, Parameter(help="A directory, a URL as in https://
 _Older = Annotated[Path | None, Parameter(help="A checkpoint that you kept: the log has to go on from it.")]
 
 
+def _keys_of(settings: Settings) -> Path:
+    return log_key.path_of(settings.home_path, settings.ledger)
+
+
+async def _print_keys(settings: Settings) -> None:
+    keys = log_key.read(_keys_of(settings))
+    if keys is None:
+        raise LogKeyUnusable(f"there are no keys in {_keys_of(settings)}: the first worker of the ledger makes them")
+    for each in keys.verifiers:
+        sys.stdout.write(f"{each}\n")
+
+
 def add_to(app: App, run: Run) -> None:
     """Add the commands to the command line."""
+    _add_keys(app, run)
+    _add_moves(app, run)
+    _add_verify(app, run)
 
+
+def _add_keys(app: App, run: Run) -> None:
+    log = App(name="log", help="The transparency log: its keys.")
+    app.command(log)
+
+    @log.command
+    def key() -> None:
+        """Print the verifier keys of the log. Publish them: with them anybody can verify the archive."""
+        run(_print_keys)
+
+    @log.command
+    def rotate() -> None:
+        """Add a key: it signs beside the others from the worker's next start on."""
+
+        async def add(settings: Settings) -> None:
+            log_key.rotated(_keys_of(settings))
+            await _print_keys(settings)
+
+        run(add)
+
+    @log.command
+    def retire(key_id: Annotated[str, Parameter(help="Its id, the second part of the verifier key.")]) -> None:
+        """Drop a key: it signs no more from the worker's next start on."""
+
+        async def drop(settings: Settings) -> None:
+            log_key.retired(_keys_of(settings), key_id)
+            await _print_keys(settings)
+
+        run(drop)
+
+
+def _add_moves(app: App, run: Run) -> None:
+    @app.command
+    def replay(
+        *,
+        after: Annotated[int, Parameter(help="Only events after this position.")] = 0,
+        archived: Annotated[bool, Parameter(help="From the archive alone.", negative=())] = False,
+        into: Annotated[str | None, Parameter(help="The URL of another store, which gets the whole ledger.")] = None,
+    ) -> None:
+        """Print a ledger's events as they were recorded, a line each; or rebuild it in another store."""
+        run(lambda settings: replay_ledger(settings, after=0 if into else after, archived=archived, into=into))
+
+    @app.command
+    def restore(
+        *,
+        replace: Annotated[bool, Parameter(help="In the place of what the store has.", negative=())] = False,
+        reason: Annotated[str | None, Parameter(help="Why: it goes on record.")] = None,
+    ) -> None:
+        """Bring a ledger back from its archive. It goes on in a new epoch; what was not sealed is lost."""
+        run(lambda settings: restore_ledger(settings, replace=replace, reason=reason))
+
+    @app.command
+    def archive(
+        *,
+        keep: Annotated[int, Parameter(help="How many of the last events stay in the store.")] = 100_000,
+        before: Annotated[str | None, Parameter(help="Only events recorded before this moment.")] = None,
+    ) -> None:
+        """Let old events leave the store. They are in the archive, and are read from there."""
+        run(lambda settings: archive_ledger(settings, keep=keep, before=before))
+
+
+def _add_verify(app: App, run: Run) -> None:
     @app.command
     def verify(  # noqa: PLR0913 - the options
         where: _Where = None,

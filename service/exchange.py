@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from events.ledger import Ledger
-from service.app import open_served
+from service.app import archives_of, open_served
 from service.desk.exporting import exported
 from service.desk.importing import Adapter, Reading
 from service.desk.rows import Done
@@ -31,7 +31,7 @@ async def import_file(settings: Settings, file: Path, *, adapter: Adapter | None
     outcomes: Counter[str] = Counter()
     refused: list[Done] = []
     async with checked_store(settings) as store:
-        here = await open_served(store, settings.ledger)
+        here = await open_served(store, settings.ledger, archives=archives_of(settings))
         begun = await reading.begin(here.ledger, here.recorder)
         with Progress(*COLUMNS, console=_console) as progress:
             task = progress.add_task(f"Importing {file.name}", total=begun.total)
@@ -52,6 +52,7 @@ async def export_record(settings: Settings) -> None:
     """Write the record to the standard output, one event a line. Raises an error of the ledger."""
     settings = with_store(settings)
     async with checked_store(settings) as store:
-        async for line in exported(await Ledger.open(store, settings.ledger)):
+        past = archives_of(settings).past_of(settings.ledger)
+        async for line in exported(await Ledger.open(store, settings.ledger, past=past)):
             sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()

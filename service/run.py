@@ -21,7 +21,7 @@ from events.ledger import Ledger, ledger_names
 from events.store import Store
 from service import embedded, tracing
 from service.api.http.connection import Connection
-from service.app import VERSION, create_app, egress_of, open_served, open_vault, outbound_of
+from service.app import VERSION, archives_of, create_app, egress_of, open_served, open_vault, outbound_of
 from service.auth.keys import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
@@ -63,7 +63,7 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
             settings = structs.replace(settings, store_url=store_here.url)
             beside.append(store_here.supervising)
         async with checked_store(settings) as store:
-            here = await open_served(store, settings.ledger)
+            here = await open_served(store, settings.ledger, archives=archives_of(settings))
             await open_vault(store, settings, settings.ledger)
             await _ensure_key(store, settings, replace=True)
             metrics = _metrics(settings)
@@ -81,7 +81,7 @@ async def run_api(settings: Settings) -> None:
     """Run the API until SIGINT or SIGTERM."""
     settings = with_store(settings)
     async with checked_store(settings) as store:
-        await open_served(store, settings.ledger)
+        await open_served(store, settings.ledger, archives=archives_of(settings))
         await open_vault(store, settings, settings.ledger)
         if not await _ensure_key(store, settings, replace=False):
             _console.print(f"The bootstrap key of this store was made elsewhere; it is not in {settings.home_path}.")
@@ -94,7 +94,7 @@ async def run_worker(settings: Settings) -> None:
     """Run the worker until SIGINT or SIGTERM."""
     settings = with_store(settings)
     async with checked_store(settings) as store:
-        await open_served(store, settings.ledger)
+        await open_served(store, settings.ledger, archives=archives_of(settings))
     metrics = _metrics(settings)
     async with _exposing(settings, metrics), _working(settings, metrics) as working:
         _LOG.info("the worker works", release=VERSION)
@@ -127,7 +127,7 @@ async def rebuild_projection(settings: Settings, name: str) -> None:
         raise RebuildRefused(f"there is no projection {name}; there are {', '.join(each.name for each in PROJECTIONS)}")
     settings = with_store(settings)
     async with checked_store(settings) as store:
-        ledger = await Ledger.open(store, settings.ledger)
+        ledger = await Ledger.open(store, settings.ledger, past=archives_of(settings).past_of(settings.ledger))
         with Progress(*COLUMNS, console=_console) as bar:
             task = bar.add_task(f"Rebuilding {name}", total=None)
             async with contextlib.aclosing(rebuild(store, ledger, projection)) as steps:
@@ -154,6 +154,7 @@ async def checked_store(settings: Settings) -> AsyncIterator[Store]:
     store = events.store.connect(settings.store_url, replicas=settings.replicas)
     try:
         await events.store.check(store, allow_lossy=settings.allow_lossy_store)
+        await archives_of(settings).check_not_lost(store, settings.ledger)
         yield store
     finally:
         await store.aclose()
@@ -176,7 +177,7 @@ async def _working(settings: Settings, metrics: Metrics | None) -> AsyncIterator
     """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
     store = events.store.connect(settings.store_url, replicas=settings.replicas)
     egress = egress_of(settings)
-    workers = Workers(store, outbound=outbound_of(store, egress, settings))
+    workers = Workers(store, archives=archives_of(settings), outbound=outbound_of(store, egress, settings))
     if metrics:
         metrics.duties = workers.duties
     working = asyncio.create_task(workers.run())
@@ -328,7 +329,7 @@ def _on_signal(stop: Callable[[], object]) -> Iterator[None]:
 
 async def _load_with_progress(settings: Settings, store: Store, file: Path) -> None:
     story = read_story(file)
-    here = await open_served(store, settings.ledger)
+    here = await open_served(store, settings.ledger, archives=archives_of(settings))
     new = 0
     with Progress(*COLUMNS, console=_console) as progress:
         task = progress.add_task(f"Loading {file.name}", total=len(story.items))

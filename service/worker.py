@@ -91,7 +91,8 @@ class Workers:
         while True:
             begun = time.monotonic()
             try:
-                ledger = await Ledger.open(self._store, name)
+                past = self._archives.past_of(name) if self._archives else None
+                ledger = await Ledger.open(self._store, name, past=past)
                 try:
                     self._workers[name] = Worker(self._store, ledger, self._archives, self._outbound)
                     await self._workers[name].run()

@@ -85,13 +85,22 @@ async def is_ready(request: ApiRequest) -> Answer:
             found = await asyncio.gather(
                 *(status.of_all(each.served.queries.store, each.served.ledger) for each in opened)
             )
+            refused = await asyncio.gather(*(each.served.ledger.refused() for each in opened))
     except TimeoutError:
         why = f"it has not answered within {_PATIENCE} s"
         return _readiness(process | {"store": Component(ready=False, why=why)}, len(opened))
     except LedgerError as error:
         _LOG.warning("store unavailable", error=str(error))
         return _readiness(process | {"store": Component(ready=False, why="it does not answer")}, len(opened))
-    return _readiness(process | {"store": Component(ready=True)} | _of_ledgers(found), len(opened), _lag(found))
+    components = process | {"store": Component(ready=True), "log": _of_logs(refused)} | _of_ledgers(found)
+    return _readiness(components, len(opened), _lag(found))
+
+
+def _of_logs(refused: Sequence[str]) -> Component:
+    """Return whether what was sealed of the ledgers is what the store has; one that is not takes no writes."""
+    wrong = sum(map(bool, refused))
+    why = f"the store is not the one that was sealed, in {wrong} of {len(refused)} ledgers: they take no writes"
+    return Component(ready=wrong < max(1, len(refused)), why=why if wrong else "")
 
 
 def _of_ledgers(found: Sequence[Sequence[ProjectionStatus]]) -> dict[str, Component]:

@@ -60,13 +60,16 @@ class Archive:
         """Return the hashes that prove the leaf at ``index`` (from 0) in the tree of ``size`` leaves."""
         return await self._proof(proofs.inclusion_path(index, size), size)
 
-    async def consistency(self, old: int, new: int) -> list[bytes]:
-        """Return the hashes that prove that the tree of ``new`` leaves begins with that of ``old``."""
-        return await self._proof(proofs.consistency_path(old, new), new)
+    async def consistency(self, old: int, new: int, sealed: int) -> list[bytes]:
+        """Return the hashes that prove that the tree of ``new`` leaves begins with that of ``old``.
 
-    async def root(self, size: int) -> bytes:
-        """Return the root of the tree when it had ``size`` leaves, at least one."""
-        return (await self._proof([Leaves(0, size)], size))[0]
+        ``sealed`` is how many leaves the archive's checkpoint covers. Raises ``BadProof`` if there is no such proof.
+        """
+        return await self._proof(proofs.consistency_path(old, new), sealed)
+
+    async def root(self, size: int, sealed: int) -> bytes:
+        """Return the root of the tree when it had ``size`` leaves, at least one, of the ``sealed`` ones."""
+        return (await self._proof([Leaves(0, size)], sealed))[0]
 
     async def _proof(self, path: Sequence[Leaves], size: int) -> list[bytes]:
         wanted = {_tile_of(node, size) for leaves in path for node in leaves.nodes()}

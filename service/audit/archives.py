@@ -16,6 +16,7 @@ from service.audit import log_key, storage
 from service.audit.archive import Archive
 from service.audit.comparison import compare
 from service.audit.log_key import LogKeys
+from service.audit.past import ArchivedPast
 
 
 class LedgerLost(StoreUnusable):
@@ -35,6 +36,10 @@ class Archives(Struct, frozen=True):
     def of(self, ledger: str) -> Archive:
         """Return the archive of a ledger, which may be empty."""
         return Archive(storage.at(self.where, ledger))
+
+    def past_of(self, ledger: str) -> ArchivedPast:
+        """Return what reads the events of a ledger that have left the store."""
+        return ArchivedPast(self.of(ledger))
 
     async def keys(self, ledger: Ledger) -> LogKeys:
         """Return the keys of a ledger's log, and make the first one if there is none. Raises ``LogKeyUnusable``."""

@@ -1,14 +1,24 @@
 """An archive that a service serves over HTTP, as C2SP tlog-tiles has it. It can be read, and not listed."""
 
+import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import httpcore2
 
 from events.errors import ArchiveUnavailable
+from events.transparency.tiles import packed
 
 _TIMEOUTS = {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": 30.0}
 _FOUND, _MISSING = 200, 404
 _LARGEST = 32 << 20
+_ENTRIES = "tile/entries/"
+
+
+def _unpacked(content: bytes, url: str) -> bytes:
+    try:
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(content, _LARGEST)
+    except zlib.error as error:
+        raise ArchiveUnavailable(f"{url} cannot be unpacked: {error}") from error
 
 
 class Remote:
@@ -43,7 +53,10 @@ class Remote:
         if response.status != _FOUND:
             said = content[:300].decode(errors="replace")
             raise ArchiveUnavailable(f"{url} cannot be read: {response.status} {said}")
-        return content
+        is_coded = any(name.lower() == b"content-encoding" and value == b"gzip" for name, value in response.headers)
+        if path.startswith(_ENTRIES):  # which an archive has as they are sent
+            return content if is_coded else packed(content)
+        return _unpacked(content, url) if is_coded else content
 
     async def write(self, files: Mapping[str, bytes]) -> None:  # noqa: ARG002 - it cannot be written to
         """Raise ``ArchiveUnavailable``."""

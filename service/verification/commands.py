@@ -20,6 +20,7 @@ from events.envelope import REFERENCE, Provenance, streams_of
 from events.errors import LedgerError, OutOfTurn, VersionConflict
 from events.group_commit import Appended
 from events.ledger import Command, Ledger
+from events.transparency.hashing import leaf_hash
 from service import tracing
 from service.verification import decide
 from service.verification.context import StoryFacts
@@ -59,6 +60,8 @@ class Outcome(Struct, frozen=True):
     recordedtime: str
     version: int
     repeated: bool
+    leaves: tuple[bytes, ...]
+    """The hashes of its events as leaves of the ledger's Merkle tree (RFC 6962)."""
 
     @property
     def position(self) -> int:
@@ -376,7 +379,7 @@ class Recorder:
             version = command.conditions[stream] + sum(stream in streams_of(event) for event in command.events)
         else:
             version = await self.ledger.version_at(stream, appended.last)
-        return Outcome(recorded, appended.recordedtime, version, repeated=False)
+        return Outcome(recorded, appended.recordedtime, version, repeated=False, leaves=appended.leaves)
 
     async def recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
@@ -387,7 +390,9 @@ class Recorder:
         """Return an outcome from the events that an earlier command recorded, wherever it recorded them."""
         entries = await self.ledger.at(iter(range(appended.first, appended.last + 1)))
         version = await self.ledger.version_at(_subject([entry.event for entry in entries]), appended.last)
-        return Outcome(tuple(map(happened, entries)), entries[0].envelope.recordedtime, version, repeated=True)
+        leaves = tuple(leaf_hash(entry.raw) for entry in entries)
+        recorded, at = tuple(map(happened, entries)), entries[0].envelope.recordedtime
+        return Outcome(recorded, at, version, repeated=True, leaves=leaves)
 
 
 def _clock() -> int:

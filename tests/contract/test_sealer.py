@@ -54,7 +54,7 @@ async def check(sealing: Sealing, size: int) -> None:
     for index in {0, size // 3, size - 1}:
         verify_inclusion(leaves[index], index, size, await archive.inclusion(index, size), checkpoint.root)
     old = max(1, size // 2)
-    verify_consistency(old, size, await archive.consistency(old, size), root_of(leaves[:old]), checkpoint.root)
+    verify_consistency(old, size, await archive.consistency(old, size, size), root_of(leaves[:old]), checkpoint.root)
 
 
 async def test_what_is_on_record_is_sealed(sealing: Sealing, loaded: Recorder) -> None:
@@ -122,7 +122,7 @@ async def test_a_sealer_that_is_stopped_anywhere_is_followed_by_another(sealing:
     seen.append(await sealing.all())
     for old, new in pairwise(seen):
         assert old.size <= new.size
-        proof = await sealing.archive.consistency(old.size, new.size)
+        proof = await sealing.archive.consistency(old.size, new.size, seen[-1].size)
         verify_consistency(old.size, new.size, proof, old.root, new.root)
     await check(sealing, (await sealing.ledger.head()).position)
 
@@ -309,7 +309,7 @@ async def test_what_an_independent_verifier_makes_of_an_archive(
             await sealing.archive.inclusion(index, checkpoint.size),
             checkpoint.root,
         )
-    assert await sealing.archive.consistency(257, checkpoint.size) == list(
+    assert await sealing.archive.consistency(257, checkpoint.size, checkpoint.size) == list(
         aics.consistency_proof_from_tiles(reader, 257, checkpoint.size)
     )
     assert msgspec.json.decode(raw[-1])["sequence"] == f"{checkpoint.size:016d}"

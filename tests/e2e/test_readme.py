@@ -21,6 +21,7 @@ _CHANGES = (
     (re.compile(r"\b[0-9a-hjkmnp-tv-z]{13}\.\d+"), "CURSOR"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"), "TIME"),
     (re.compile(r"(?<=position\":)\d+"), "POSITION"),
+    (re.compile(r"(?<=leaf_hash\":\")[A-Za-z0-9+/]{43}="), "HASH"),
     (re.compile(r"(?<=request_id\":\")[0-9a-f]{32}"), "REQUEST"),
 )
 """What differs each time, and what it is compared as."""

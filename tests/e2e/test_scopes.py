@@ -21,7 +21,7 @@ WANTED: dict[str, Scope | None] = msgspec.json.decode(
     Path(__file__).with_name("scopes.json").read_bytes(), type=dict[str, Scope | None]
 )
 """The scope that each route wants, by its operation; none where anybody may ask."""
-_IN_PATHS = {"position": "999999", "name": "nothing", "slug": "nothing"}
+_IN_PATHS = {"position": "999999", "level": "0", "place": "000", "name": "nothing", "slug": "nothing"}
 
 
 class Operation(msgspec.Struct, frozen=True):

@@ -2,8 +2,8 @@
 
 A route says in its ``opt`` what it takes and gives: ``body`` and ``answer`` are Structs, ``items`` a Struct that it
 lists (``whole`` if that is no index of documents), ``events`` a page of the log, ``streams`` the types in which it
-streams that, ``text`` plain text, ``schema`` a JSON Schema, ``status`` another status than 200 and 201, ``scope`` which
-scope its key must have or ``public`` that it wants no key.
+streams that, ``text`` plain text, ``media`` other types, ``schema`` a JSON Schema, ``status`` another status than 200
+and 201, ``scope`` which scope its key must have or ``public`` that it wants no key.
 """
 
 from collections.abc import Iterable
@@ -26,6 +26,8 @@ _TAGS: dict[str, str] = {
     "assessments": "The desk's own judgements.",
     "publications": "Texts of ours, and the claims they rely on.",
     "events": "The log itself, as it was recorded.",
+    "checkpoint": "The log's size and root, signed.",
+    "tile": "The log's hashes and entries, in pieces that never change.",
     "desk": "What to look at next.",
     "policies": "The rules that claims are judged by.",
     "persons": "People at the desk.",

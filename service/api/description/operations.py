@@ -146,6 +146,9 @@ def _content(opt: Mapping[str, Any], refs: dict[type, Schema]) -> Schema:
     if "text" in opt:
         text: Schema = {"schema": {"type": "string", "maxLength": 20_000}}
         return dict.fromkeys(opt.get("media", ("text/plain",)), text)
+    if "media" in opt:
+        given: Schema = {media_type: {"schema": {"type": "string"}} for media_type in opt["media"]}
+        return given | (_json(refs[opt["answer"]]) if "answer" in opt else {})
     if "schema" in opt:
         return {"application/schema+json": {"schema": {"type": "object"}}}
     if "items" in opt:

@@ -39,7 +39,7 @@ class Answer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's three
         """Send it (ASGI)."""
         body, headers = self._body, self._headers
-        if len(body) >= _WORTH_COMPRESSING:
+        if len(body) >= _WORTH_COMPRESSING and all(name != b"content-encoding" for name, _ in headers):
             wanted = next((value for name, value in scope["headers"] if name == b"accept-encoding"), b"")
             chosen = coding(wanted) if wanted else None
             if chosen:

@@ -1,6 +1,7 @@
 """The door: every route wants a key with its scope, unless it says that it is public."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
@@ -33,12 +34,16 @@ class Door(ASGIMiddleware):
         if not (opt.get("public") or scope.get("method") == "OPTIONS"):
             if "scope" not in opt:  # one of Litestar's own
                 raise ApiError("not-found", "there is no such thing")
-            await self._visit(scope, opt["scope"])
+            if not (self._is_open(opt) and not _given(scope)):
+                await self._visit(scope, opt["scope"])
         await next_app(scope, receive, send)
 
+    def _is_open(self, opt: Mapping[str, Any]) -> bool:
+        """Whether anybody may ask for what a route gives, because the log is public."""
+        return bool(opt.get("public_log") and self._running.public_ledger)
+
     async def _visit(self, scope: Scope, wanted: scopes.Scope) -> Visit:
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, token = given.decode("latin-1").partition(" ")
+        scheme, _, token = _given(scope).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _unauthorized("the request carries no API key")
         key = await self._running.keys.recognise(token.strip())
@@ -53,6 +58,11 @@ class Door(ASGIMiddleware):
         scope["auth"] = visit  # before it is refused: the log says whose key does not have the scope
         demand(visit, wanted)
         return visit
+
+
+def _given(scope: Scope) -> bytes:
+    """Return the credentials of a request, or nothing."""
+    return next((value for name, value in scope["headers"] if name == b"authorization"), b"")
 
 
 def check_declared(app: Litestar) -> None:

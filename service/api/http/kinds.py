@@ -106,6 +106,14 @@ KINDS = {
             "Forget what came after `resume_after`, and go on from that cursor.",
         ),
         Kind(
+            "receipt-void",
+            410,
+            "The event of the receipt is not on record",
+            "The event at that position is another one than that of the receipt. It was lost before it was sealed, and"
+            " the ledger was restored without it.",
+            "Record it again.",
+        ),
+        Kind(
             "version-mismatch",
             412,
             "It has moved on",
@@ -216,6 +224,34 @@ KINDS = {
             "The store takes no more writes",
             f"The store has reached its limit of memory or disk. {_NOTHING} Reading goes on.",
             "Whoever runs the service gives the store more memory or disk.",
+        ),
+        Kind(
+            "ledger-diverged",
+            503,
+            "The store is not the one that was sealed",
+            f"The store lacks events that were sealed, or has others. {_NOTHING} Nothing will be until it is restored.",
+            "Whoever runs the service restores the ledger from its archive: `onrecord restore`.",
+        ),
+        Kind(
+            "not-sealed-yet",
+            503,
+            "It is not sealed yet",
+            "What was asked for is on record, and no signed checkpoint covers it yet.",
+            "Try again in a second.",
+        ),
+        Kind(
+            "archive-unavailable",
+            503,
+            "The archive is not available",
+            "The folder or the store of objects in which the ledger is sealed does not answer. Recording goes on.",
+            "Try again later.",
+        ),
+        Kind(
+            "archive-damaged",
+            503,
+            "The archive is damaged",
+            "Something is missing from the archive, or is not as it was written.",
+            "Whoever runs the service looks into it with `onrecord verify`.",
         ),
         Kind(
             "clock-skew",

@@ -15,6 +15,7 @@ from events.catalog import Event
 from events.confidential import Confidential
 from events.envelope import subject_of
 from events.ledger import Command, Ledger
+from events.transparency.note import encoded
 from service.api.http import access, idempotency, preconditions
 from service.api.http.answer import Answer
 from service.api.http.caching import NEVER
@@ -22,7 +23,9 @@ from service.api.http.confidential import any_sealed, confidentially, has_sealed
 from service.api.http.opened import OpenLedgers
 from service.api.http.pagination import links, place
 from service.api.http.problems import ApiError
+from service.api.http.sealing import AfterSeal, wants_seal
 from service.api.http.streaming import Streams
+from service.audit.archive import Archive
 from service.auth.keys import Key, Keys
 from service.auth.scopes import Scope
 from service.auth.vault import Vault
@@ -48,6 +51,8 @@ class Served(Struct, frozen=True):
     ledger: Ledger
     recorder: Recorder
     queries: Queries
+    archive: Archive | None = None
+    """Where the ledger is sealed; a process that only records needs none."""
 
 
 class Opened(Struct, frozen=True):
@@ -98,6 +103,8 @@ class Running:
     keys: Keys
     egress: Egress
     signing: Ed25519PrivateKey
+    public_ledger: str = ""
+    """The ledger whose checkpoints and hash tiles anybody may read; none if it is empty."""
 
     def __init__(self, most_streams: int, most_of_a_key: int) -> None:
         self.ending = asyncio.Event()
@@ -108,10 +115,11 @@ ApiRequest: TypeAlias = Request[Any, Visit, Any]
 
 
 class RecordedEvent(Struct, frozen=True):
-    """One event that a request recorded."""
+    """One event that a request recorded. ``leaf_hash`` (base64) is what the transparency log has of it (RFC 6962)."""
 
     type: str
     position: int
+    leaf_hash: str
     data: Any
 
 
@@ -135,6 +143,7 @@ def caller(request: ApiRequest, operation: str, *content: object, in_confidence:
     Without that header the request is its own command, and sending it again records again. The hash is on record, so
     that of something said ``in_confidence`` is keyed.
     """
+    wants_seal(request)  # a request that asks for what there is not is refused before it does anything
     given = idempotency.key_of(request)
     key_id = request.auth.key.id
     command_id = uuid7().hex if given is None else hashlib.sha256(f"{key_id}\0{given}".encode()).hexdigest()[:32]
@@ -200,7 +209,10 @@ def receipt(outcome: Outcome, thing: str, about: int = 0) -> Receipt:
         id=getattr(first.event, thing) if thing else subject_of(first.event),
         position=outcome.position,
         recordedtime=outcome.recordedtime,
-        events=tuple(RecordedEvent(it.event.TYPE, it.position, it.event) for it in outcome.happened),
+        events=tuple(
+            RecordedEvent(it.event.TYPE, it.position, encoded(leaf), it.event)
+            for it, leaf in zip(outcome.happened, outcome.leaves, strict=True)
+        ),
     )
 
 
@@ -231,7 +243,11 @@ def recorded(  # noqa: PLR0913 - what every receipt has
         "ETag": preconditions.etag(ledger, outcome.version, served(request).queries.generation(projection)),
         READ_AFTER: str(ledger.cursor(outcome.position)),
     }
-    return Answer(body=msgspec.json.encode(made), status=status, headers=headers)
+    body = msgspec.json.encode(made)
+    if wants_seal(request):
+        here = served(request).queries.store
+        return AfterSeal(body, status=status, headers=headers, store=here, ledger=ledger, position=outcome.position)
+    return Answer(body, status=status, headers=headers)
 
 
 async def document(request: ApiRequest, projection: Projection, document_id: str) -> Answer:

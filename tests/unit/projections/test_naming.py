@@ -13,6 +13,7 @@ from tests.unit.events.test_envelope import BELONGS, SOURCE
 EXAMPLES: list[Event] = [
     *(event for event, _ in BELONGS),
     catalog.LedgerCreated(ledger="main", epoch="0000000000000", policy=STRICT_TWO_SOURCE),
+    catalog.LedgerRestored(ledger="main", epoch="0000000000001", size=7, root="A" * 43 + "="),
     catalog.PolicyActivated(policy=STRICT_TWO_SOURCE),
     catalog.SubjectErased(subject_id=SOURCE),
     catalog.ProjectionEventSkipped(projection="claims", position=7, why="It is broken."),

@@ -1,0 +1,107 @@
+"""An auditor and an operator at a terminal: verify, replay, archive, and bring a lost ledger back. Real processes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.conftest import ROOT
+from tests.e2e.test_serve import Terminal
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    """A terminal with a home of its own."""
+    terminal = Terminal(tmp_path / "home")
+    yield terminal
+    for each in terminal.started:
+        if each.poll() is None:
+            each.send_signal(signal.SIGINT)
+        each.wait(30)
+        if each.stdout:
+            each.stdout.close()
+
+
+def run(terminal: Terminal, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(  # noqa: S603 - our own
+        [Path(sys.executable).with_name("onrecord"), *words],
+        env=terminal.environment,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def sealed(terminal: Terminal, events: int) -> bytes:
+    """Wait until so many events are sealed, and return the checkpoint over them."""
+    file, end = terminal.home / "archive" / "main" / "checkpoint", time.monotonic() + 30
+    while not file.exists() or int(file.read_text().split("\n")[1]) < events:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return file.read_bytes()
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Stop a service in order."""
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+
+
+@pytest.mark.timeout(240)
+def test_a_record_is_verified_lost_and_brought_back(terminal: Terminal, tmp_path: Path) -> None:
+    """From the first start to a restore, with nothing set: what the README and docs/audit.md say, as it is typed."""
+    serving, _ = terminal.start("serve", "--sample", "samples/il76.json")
+    before = run(terminal, "events").stdout
+    many = len(before.splitlines())
+    kept = tmp_path / "kept"
+    kept.write_bytes(sealed(terminal, many))
+    key = run(terminal, "log", "key").stdout.strip()
+    assert key.startswith("onrecord/main/")
+    page = tmp_path / "report.html"
+    verified = run(terminal, "verify", "--checkpoint", str(kept), "--html", str(page))
+    assert (verified.returncode, "Nothing was altered" in verified.stdout) == (0, True), verified.stdout
+    assert "Nothing was altered" in page.read_text()
+    url = f"http://127.0.0.1:{terminal.port}/v1"
+    terminal.environment["ONRECORD_KEY"] = (terminal.home / "bootstrap.key").read_text().strip()
+    remote = run(terminal, "verify", url, "--key", key, "--json")
+    assert remote.returncode == 0, remote.stdout + remote.stderr
+    assert json.loads(remote.stdout)["size"] == many
+    alone = [sys.executable, str(ROOT / "docs" / "verifier.py"), str(terminal.home / "archive" / "main"), key]
+    told = subprocess.run([*alone, "--checkpoint", str(kept)], text=True, capture_output=True, timeout=60, check=True)  # noqa: S603
+    assert told.stdout == f"All {many} events are those that the log signed.\n"
+    assert before == run(terminal, "replay").stdout == run(terminal, "replay", "--archived").stdout
+    assert before.splitlines()[100:] == run(terminal, "replay", "--after", "100").stdout.splitlines()
+    assert "No more events can leave" in run(terminal, "archive", "--keep", "10").stderr
+    cursor = httpx2.get(
+        f"{url}/events?limit=1", headers={"Authorization": f"Bearer {terminal.environment['ONRECORD_KEY']}"}
+    )
+    stop(serving)
+    shutil.rmtree(terminal.home / "store")
+    lost = run(terminal, "serve")
+    assert (lost.returncode, "onrecord restore" in lost.stderr) == (1, True), lost.stderr
+    restored = run(terminal, "restore", "--reason", "The disk broke.")
+    assert restored.returncode == 0, restored.stderr
+    serving, _ = terminal.start("serve")
+    after = run(terminal, "events").stdout
+    assert before.splitlines() == after.splitlines()[:many]
+    opening = json.loads(after.splitlines()[many])
+    assert (opening["type"], opening["data"]["size"]) == ("ledger.restored", many)
+    headers = {"Authorization": f"Bearer {(terminal.home / 'bootstrap.key').read_text().strip()}"}
+    old = httpx2.get(f"{url}/events", params={"after": cursor.json()["next_after"]}, headers=headers)
+    assert (old.status_code, old.json()["resume_after"].endswith(".1")) == (410, True)
+    sealed(terminal, many + 1)
+    again = run(terminal, "verify", "--checkpoint", str(kept), "--key", key)
+    assert again.returncode == 0, again.stdout
+    stop(serving)
+    assert run(terminal, "restore").returncode == 1
+    assert os.listdir(terminal.home / "archive") == ["main"]  # noqa: PTH208 - names alone
