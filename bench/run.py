@@ -21,7 +21,9 @@ _SUITES = (over_http.measure, over_feed.measure, of_the_ledger.measure, of_decis
 async def _all(words: list[str]) -> list[Measurement]:
     found = []
     for suite in _SUITES:
-        found += [each async for each in suite(words)]
+        async for each in suite(words):
+            print(f"{each.name}: {each.ours:,.0f}", file=sys.stderr)
+            found.append(each)
     return found
 
 

@@ -11,7 +11,7 @@ from events.lease import Lease
 from events.ledger import Ledger
 from events.store import Store
 from service.load import StoryFile, load
-from service.projections import rebuild
+from service.projections import engine, rebuild
 from service.projections.catalog import CLAIMS, PROJECTIONS, Projection
 from service.projections.engine import Projector, place, write
 from service.projections.queries import Queries
@@ -216,6 +216,31 @@ async def test_two_rebuilds_of_one_projection_are_refused(store: Store, ledger: 
     with pytest.raises(RebuildRefused, match="another process"):
         await run(store, ledger, CLAIMS)
     assert [step async for step in steps][1:] == []
+
+
+@pytest.mark.parametrize("had_meanwhile", [False, True])
+async def test_a_rebuild_that_was_slower_than_its_lease_goes_on_unless_another_had_it(
+    store: Store, ledger: Ledger, caught_up: None, monkeypatch: pytest.MonkeyPatch, *, had_meanwhile: bool
+) -> None:
+    """A machine that is slow for a while does not cost hours of rebuilding; one whose place was taken stops."""
+    monkeypatch.setattr(engine, "CATCH_UP", 20)
+    monkeypatch.setattr(engine, "_PAGE", 20)
+    monkeypatch.setattr(rebuild, "_RENEWED_AFTER", 0.0)
+    before, at = await contents(store, ledger, CLAIMS), await place(store, ledger.keys, CLAIMS.name)
+    steps = rebuild.rebuild(store, ledger, CLAIMS)
+    await anext(steps)
+    duty = f"rebuild:{CLAIMS.name}"
+    await store.hset(ledger.keys.lease(duty), "until", 0)
+    if had_meanwhile:
+        async with Lease(store, ledger.keys, duty) as other:
+            assert await other.acquire()
+        with pytest.raises(RebuildRefused, match="away too long"):
+            [step async for step in steps]
+    else:
+        assert len([step async for step in steps]) > 1
+    live = await place(store, ledger.keys, CLAIMS.name)
+    assert (at.generation + (not had_meanwhile), before) == (live.generation, await contents(store, ledger, CLAIMS))
+    assert {str(live.generation)} == await generations(store, ledger, CLAIMS)
 
 
 async def test_a_lease_is_one_holders_and_its_token_grows(store: Store, ledger: Ledger) -> None:
