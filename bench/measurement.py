@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 class Measurement(Struct, frozen=True):

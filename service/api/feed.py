@@ -21,7 +21,7 @@ from events.errors import BadCursor, LedgerError
 from events.identifiers import ClaimId, SourceId, StoryId
 from events.ledger import Ledger
 from events.selection import NoSuchType, Selection, beginning, selected
-from service.api.http import problems
+from service.api.http import fields, problems
 from service.api.http.pagination import place
 from service.api.http.problems import ApiError
 from service.api.http.served import READ_AFTER, ApiRequest, Visit, page_size, raw_page
@@ -30,7 +30,7 @@ from service.auth.scopes import Scope
 
 NDJSON = "application/x-ndjson"
 LIVE = "text/event-stream"
-LAST_EVENT_ID = "Last-Event-ID"
+_LAST_EVENT_ID = b"last-event-id"
 _MOST_LOOKED_AT = 10_000
 """Entries that one page looks at."""
 _LOOKED_BACK = 250
@@ -156,7 +156,8 @@ def _live(request: ApiRequest, selection: Selection, after: str | None, limit: i
     ledger = visit.served.ledger
     if limit is not None:
         raise ApiError("bad-request", "a live stream has no limit")
-    resumed = request.headers.get(LAST_EVENT_ID, after)
+    last_id = fields.value(request, _LAST_EVENT_ID)
+    resumed = after if last_id is None else last_id
     start = ledger.position_of(resumed) if resumed is not None else head
     if start > head:
         raise BadCursor(f"{resumed!r} is beyond the end of the ledger")

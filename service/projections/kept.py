@@ -23,7 +23,7 @@ from msgspec import Struct
 from events.envelope import Entry
 from events.errors import LedgerError
 from events.ledger import Ledger
-from events.store import Store, answering
+from events.store import Store, answering, beside
 
 LARGEST = 64 << 20
 """Bytes of documents that are kept, for each ledger."""
@@ -163,17 +163,18 @@ class Kept:
             self._floor = self._position
 
     async def _look_at_all(self) -> None:
-        while True:
-            with answering():
-                pipeline = self._store.pipeline(transaction=False)
-                for name in self._projections:
-                    pipeline.hget(self._ledger.keys.projection(name), "generation")
-                found = await pipeline.execute()
-            self._generations = {
-                name: int(generation or 1) for name, generation in zip(self._projections, found, strict=True)
-            }
-            self._looked = time.monotonic()
-            await asyncio.sleep(_BETWEEN_LOOKS)
+        async with aclosing(beside(self._store)) as store:  # who reads must not keep it from looking
+            while True:
+                with answering():
+                    pipeline = store.pipeline(transaction=False)
+                    for name in self._projections:
+                        pipeline.hget(self._ledger.keys.projection(name), "generation")
+                    found = await pipeline.execute()
+                self._generations = {
+                    name: int(generation or 1) for name, generation in zip(self._projections, found, strict=True)
+                }
+                self._looked = time.monotonic()
+                await asyncio.sleep(_BETWEEN_LOOKS)
 
 
 def named_in(event: bytes) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 
+from service.api.http import fields
 from service.api.http.problems import ApiError
 
 _T = TypeVar("_T")
@@ -29,9 +30,9 @@ async def body(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
 
 async def content_of(request: Request[Any, Any, Any]) -> bytes:
     """Return the request's body. Raises ``unsupported-media-type`` (415) if it is not JSON by its header, or coded."""
-    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+    if (fields.value(request, b"content-encoding") or "").strip().lower() not in ("", "identity"):
         raise ApiError("unsupported-media-type", "the body is coded", headers={"Accept-Encoding": "identity"})
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = (fields.value(request, b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(
             "unsupported-media-type", f"the body is {media_type or 'of no stated type'}, not application/json"

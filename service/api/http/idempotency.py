@@ -9,9 +9,11 @@ from typing import Any
 
 from litestar import Request
 
+from service.api.http import fields
 from service.api.http.problems import ApiError
 
 HEADER = "idempotency-key"
+_FIELD = HEADER.encode()
 LONGEST = 255
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE = re.compile(r"[!#-~](?:[ -~]*[!-~])?")
@@ -23,7 +25,7 @@ def key_of(request: Request[Any, Any, Any]) -> str | None:
 
     Raises ``bad-request`` for one that is not of 1 to 255 printable ASCII characters, and for several.
     """
-    given = request.headers.getall(HEADER, [])
+    given = fields.values(request, _FIELD)
     if not given:
         return None
     if len(given) > 1:

@@ -13,6 +13,7 @@ from typing import Any
 from litestar import Request
 
 from events.ledger import Ledger
+from service.api.http import fields
 from service.api.http.negotiation import CODINGS
 from service.api.http.problems import ApiError
 
@@ -34,7 +35,7 @@ def content_tag(content: bytes) -> str:
 
 def not_modified(request: Request[Any, Any, Any], tag: str) -> str | None:
     """Return the tag by which the caller has this version already, if it does: If-None-Match, weakly compared."""
-    named = given(request, b"if-none-match")
+    named = fields.value(request, b"if-none-match")
     if named is None:
         return None
     if named.strip() == "*":
@@ -51,7 +52,7 @@ def expected_versions(request: Request[Any, Any, Any], ledger: Ledger) -> frozen
     A tag that is weak, or not one of this epoch, names no version. Raises ``precondition-required`` if the route wants
     the header and it is not there (RFC 6585), and ``bad-request`` for what is no list of entity tags.
     """
-    asked = given(request, b"if-match")
+    asked = fields.value(request, b"if-match")
     if asked is None:
         if request.route_handler.opt.get("if_match"):
             raise ApiError("precondition-required", "this change needs If-Match: the ETag of what it changes, or *")
@@ -69,15 +70,6 @@ def expected_versions(request: Request[Any, Any, Any], ledger: Ledger) -> frozen
         for epoch, version in versions
         if epoch == ledger.epoch and version.isascii() and version.isdigit() and len(version) <= _LONGEST
     )
-
-
-def given(request: Request[Any, Any, Any], name: bytes) -> str | None:
-    """Return a header of a request, its name in lower case; several of one name are a list (RFC 9110, 5.3).
-
-    Litestar makes a mapping of all headers to look one up.
-    """
-    values = [value for each, value in request.scope["headers"] if each == name]
-    return b", ".join(values).decode("latin-1") if values else None
 
 
 def _uncoded(tag: str) -> str:

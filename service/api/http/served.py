@@ -16,7 +16,7 @@ from events.confidential import Confidential
 from events.envelope import subject_of
 from events.ledger import Command, Ledger
 from events.transparency.note import encoded
-from service.api.http import access, idempotency, preconditions
+from service.api.http import access, fields, idempotency, preconditions
 from service.api.http.answer import Answer
 from service.api.http.caching import NEVER
 from service.api.http.confidential import any_sealed, confidentially, has_sealed, shown
@@ -373,7 +373,7 @@ def page_size(limit: int) -> int:
 
 async def wait_for_writes(request: ApiRequest, projection: Projection) -> None:
     """Wait until the write that ``Onrecord-After`` names can be seen. Raises ``NotThereYet`` after two seconds."""
-    token = preconditions.given(request, _READ_AFTER)
+    token = fields.value(request, _READ_AFTER)
     if token:
         here = served(request)
         try:
@@ -396,7 +396,7 @@ async def found_in(
     Raises ``not-found`` (404), and ``NotThereYet``.
     """
     here = served(request)
-    token = preconditions.given(request, _READ_AFTER)
+    token = fields.value(request, _READ_AFTER)
     position = here.ledger.position_of(token) if token else 0
     try:
         found = await here.queries.document(projection, document_id, position=position, listed=listed, related=related)
