@@ -22,7 +22,7 @@ from events.identifiers import new_id
 from events.ledger import Command, Ledger
 from events.store import Store
 from service import embedded
-from service.auth.keys import ensure_bootstrap_key
+from service.auth.bootstrap import ensure_bootstrap_key
 from service.settings import Settings
 from service.verification.policy import STRICT_TWO_SOURCE
 

@@ -22,7 +22,7 @@ from events.ledger import Ledger
 from events.store import Store
 from service import embedded
 from service.app import open_served
-from service.auth.keys import ensure_bootstrap_key
+from service.auth.bootstrap import ensure_bootstrap_key
 from service.projections.catalog import CLAIMS
 from service.projections.queries import Queries
 from service.settings import Settings

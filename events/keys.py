@@ -1,4 +1,6 @@
-"""Every key name in the store. All keys of one ledger share the hash tag ``{onrecord:NAME}``, so one cluster slot.
+"""Every key name in the store.
+
+All keys of one ledger share the hash tag ``{onrecord:NAME}``, so one cluster slot; all API keys share another one.
 
 =====================================  ==========  ==========================================================
 key                                    type        holds
@@ -23,9 +25,12 @@ key                                    type        holds
 ``{onrecord:L}:webhook:W:log``         stream      the newest attempts
 ``{onrecord:L}:webhook:W:dead``        sorted set  position → when its delivery was given up (ms)
 ``onrecord:ledgers``                   set         the names of all ledgers
-``onrecord:key:ID``                    hash        an API key: ``sha256``, ``ledger``, ``scopes``
-``onrecord:limit:NAME:ID``               hash        what a key has used of a quota: ``window``, ``used``
-``onrecord:bootstrap``                 string      the id of the bootstrap key
+``{onrecord}:key:ID``                  hash        an API key: ``sha256``, ``ledger``, ``scopes``, ``name``…
+``{onrecord}:keys:L``                  sorted set  the keys of ledger L, by when each is forgotten
+``{onrecord}:administrators:L``        sorted set  those in force that have the scope ``admin``, by when each expires
+``{onrecord}:revocations``             stream      the keys that were revoked: field ``key``
+``{onrecord}:bootstrap``               string      the id of the bootstrap key
+``onrecord:limit:NAME:ID``             hash        what a key has used of a quota: ``window``, ``used``
 ``onrecord:vault:L``                   string      what tells the secret key of ledger L from another one
 ``onrecord:vault:L:SUBJECT``           string      the wrapped key of a subject, or the mark that it was erased
 ``onrecord:vault:L:kept_ID``           string      what is of no event, encrypted: URL, headers, secrets of a webhook
@@ -33,12 +38,23 @@ key                                    type        holds
 """
 
 LEDGERS = "onrecord:ledgers"
-BOOTSTRAP = "onrecord:bootstrap"
+BOOTSTRAP = "{onrecord}:bootstrap"
+REVOCATIONS = "{onrecord}:revocations"
 
 
 def api_key(key_id: str) -> str:
     """Return where the API key ``key_id`` is kept."""
-    return f"onrecord:key:{key_id}"
+    return f"{{onrecord}}:key:{key_id}"
+
+
+def api_keys(ledger: str) -> str:
+    """Return the API keys of a ledger, by when each is forgotten."""
+    return f"{{onrecord}}:keys:{ledger}"
+
+
+def administrators(ledger: str) -> str:
+    """Return the API keys of a ledger in force that have the scope ``admin``, by when each expires."""
+    return f"{{onrecord}}:administrators:{ledger}"
 
 
 def rate_limit(name: str, key_id: str) -> str:

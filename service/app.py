@@ -31,6 +31,7 @@ from service.api import (
     stories,
     webhooks,
 )
+from service.api import keys as api_keys
 from service.api.description import described
 from service.api.http import access, problems
 from service.api.http.cors import Cors
@@ -42,7 +43,10 @@ from service.api.http.reception import Quotas, Reception
 from service.api.http.served import Opened, Running, Served
 from service.audit.archives import Archives
 from service.auth import vault
+from service.auth.bearers import Bearers
+from service.auth.jwks import Jwks
 from service.auth.keys import Keys
+from service.auth.tokens import Tokens
 from service.auth.vault import Vault
 from service.projections.catalog import PROJECTIONS
 from service.projections.kept import Kept
@@ -117,6 +121,14 @@ def outbound_of(store: events.store.Store, egress: Egress, settings: Settings) -
     )
 
 
+def tokens_of(settings: Settings) -> Tokens | None:
+    """Return the tokens of the identity provider that the settings name, if they name one."""
+    if not settings.jwt_issuer:
+        return None
+    algorithms = settings.jwt_algorithms.split(",")
+    return Tokens(settings.jwt_issuer, settings.jwt_audience, algorithms, Jwks(settings.jwt_jwks_url))
+
+
 def create_app(settings: Settings) -> Litestar:
     """Return the API over the store that the settings name, for every ledger in it.
 
@@ -132,7 +144,8 @@ def create_app(settings: Settings) -> Litestar:
         store = events.store.connect(settings.store_url, replicas=settings.replicas)
         try:
             await events.store.check(store, allow_lossy=settings.allow_lossy_store)
-            running.keys = Keys(store)
+            keys, tokens = Keys(store), tokens_of(settings)
+            running.bearers = Bearers(keys, tokens)
             running.ledgers = OpenLedgers(opener(store, settings))
             await archives_of(settings).check_not_lost(store, settings.ledger)
             await Ledger.open(store, settings.ledger, create=STRICT_TWO_SOURCE)
@@ -141,7 +154,10 @@ def create_app(settings: Settings) -> Litestar:
             quotas.writes = RateLimit.of(store, "writes", settings.writes_per_minute)
             running.egress = egress_of(settings)
             running.public_ledger = settings.ledger if settings.public_log else ""
-            yield
+            async with keys.listening():
+                yield
+            if tokens:
+                await tokens.aclose()
             await running.egress.aclose()
             await running.ledgers.close()
         finally:
@@ -165,6 +181,7 @@ def create_app(settings: Settings) -> Litestar:
             *deliveries.ROUTES,
             *log.ROUTES,
             *ledgers.ROUTES,
+            *api_keys.ROUTES,
             *operate.ROUTES,
         ],
         middleware=[Door(running), Reception(quotas)],

@@ -16,11 +16,13 @@ from rich.console import Console
 from events.errors import LedgerError
 from service import audit_commands, logs, webhook_commands
 from service import settings as environment
-from service.administration import NotDone, all_ledgers, make_ledger
+from service.administration import NotDone, all_keys, all_ledgers, expiry, make_key, make_ledger, revoke_key, scopes_of
 from service.api.description import files as contract
 from service.api.desk import Desk
 from service.api.explanations import Explanation
 from service.app import ABOUT, TITLE, VERSION, create_app
+from service.auth.kept_keys import NewKey
+from service.auth.scopes import Scope
 from service.client import ApiFailure, Client
 from service.desk.importing import Adapter
 from service.desk.rows import BadImport
@@ -30,7 +32,7 @@ from service.projections.queries import NotThereYet
 from service.projections.rebuild import RebuildRefused
 from service.run import check_ready, load_story, rebuild_projection, run_api, run_service, run_worker, traced
 from service.settings import BadSettings, Settings
-from service.show import claims_table, desk_page, explanation_page, ledgers_table, projections_table
+from service.show import claims_table, desk_page, explanation_page, keys_table, ledgers_table, projections_table
 
 app = App(
     name="onrecord",
@@ -43,6 +45,8 @@ app.command(sources)
 app.command(persons)
 ledgers = App(name="ledgers", help="Ledgers: make one, list them. On the store itself.")
 app.command(ledgers)
+keys = App(name="keys", help="API keys: make one, list them, revoke one. On the store itself.")
+app.command(keys)
 _errors = Console(stderr=True, highlight=False)
 
 
@@ -249,6 +253,56 @@ def list_ledgers(*, json: Annotated[bool, Parameter(help="One ledger a line.", n
             Console().print(ledgers_table(found))
 
     _run(show)
+
+
+@keys.command(name="create")
+def create_key(
+    *,
+    name: Annotated[str, Parameter(help="What it is for, as in `website`.")],
+    scope: Annotated[list[str], Parameter(help=f"What it may do, of {', '.join(Scope)}; may be given several times.")],
+    ledger: Annotated[str | None, Parameter(help="The ledger that it opens; else ONRECORD_LEDGER.")] = None,
+    expires: Annotated[str | None, Parameter(help="When it ends: `90d`, `12h`, `2027-06-30`, or a UTC time.")] = None,
+    json: Annotated[bool, Parameter(help="As JSON.", negative=())] = False,
+) -> None:
+    """Make an API key and print it. Keep it: nobody can read it again."""
+
+    async def make(settings: Settings) -> None:
+        until = None if expires is None else expiry(expires)
+        new = NewKey(ledger=ledger or settings.ledger, scopes=scopes_of(scope), name=name, expires=until)
+        key = await make_key(settings, new)
+        sys.stdout.write(f"{msgspec.json.encode({'key': key}).decode()}\n" if json else f"{key}\n")
+
+    _run(make)
+
+
+@keys.command(name="list")
+def list_keys(
+    *,
+    ledger: Annotated[str | None, Parameter(help="The ledger; else ONRECORD_LEDGER.")] = None,
+    json: Annotated[bool, Parameter(help="One key a line.", negative=())] = False,
+) -> None:
+    """List the keys of a ledger: what each may do, when it was last used, until when it opens. Never the keys."""
+
+    async def show(settings: Settings) -> None:
+        found = await all_keys(settings, ledger or settings.ledger)
+        if json:
+            sys.stdout.buffer.writelines(msgspec.json.encode(each) + b"\n" for each in found)
+        else:
+            Console().print(keys_table(found))
+
+    _run(show)
+
+
+@keys.command(name="revoke")
+def revoke(key_id: str) -> None:
+    """Revoke a key by its identifier (`key_…`): it opens nothing any more, at once, in every process."""
+
+    async def end(settings: Settings) -> None:
+        key = await revoke_key(settings, key_id)
+        said = f"{key.id} ({key.name}) of ledger {key.ledger} opens nothing any more."
+        Console().print(said, soft_wrap=True, markup=False, highlight=False)
+
+    _run(end)
 
 
 @persons.command(name="erase")

@@ -22,7 +22,7 @@ from events.store import Store
 from service import embedded, tracing
 from service.api.http.connection import Connection
 from service.app import VERSION, archives_of, create_app, egress_of, open_served, open_vault, outbound_of
-from service.auth.keys import ensure_bootstrap_key
+from service.auth.bootstrap import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
 from service.metrics import Metrics

@@ -13,6 +13,8 @@ from events.identifiers import LedgerName
 _PREFIX = "ONRECORD_"
 _SECRET = {"key", "secret_key", "store_url", "webhook_proxy"}
 """Settings that are a secret or can hold a password: what they were set to is never shown."""
+_ALGORITHM = "(RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA)"
+_LOCAL = r"(127\.0\.0\.1|localhost|\[::1\])"
 
 
 class BadSettings(Exception):
@@ -84,6 +86,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the names of new transparency logs begin with, as in `record.example.org`; a ledger's name follows."""
     public_log: bool = False
     """`1` lets everybody read checkpoints and hash tiles of the ledger above; entries need a key for audits."""
+    jwt_issuer: str = ""
+    """The identity provider whose tokens open the API too, as the claim `iss` has it; empty: none's do."""
+    jwt_audience: str = ""
+    """What the claim `aud` of such a token has to name."""
+    jwt_jwks_url: Annotated[
+        str, Meta(pattern=rf"^$|^https://[^\s/]+(/\S*)?$(?!\n)|^http://{_LOCAL}(:[0-9]+)?(/\S*)?$(?!\n)")
+    ] = ""
+    """Where the provider publishes the keys that it signs with, by https (http only on this machine)."""
+    jwt_algorithms: Annotated[str, Meta(pattern=rf"^{_ALGORITHM}(,{_ALGORITHM})*$(?!\n)")] = "RS256,ES256,EdDSA"
+    """The algorithms that it may sign with: asymmetric ones."""
     url: Annotated[str, Meta(pattern=r"^$|^https?://[^\s/]\S*$(?!\n)")] = ""
     """Where `onrecord claims` and `onrecord events` find the API; empty: the host and port above."""
     key: Annotated[str, Meta(pattern=r"^\S*$(?!\n)")] = ""
@@ -100,6 +112,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise BadSettings(
                 f"{_PREFIX}REPLICAS={self.replicas}: the embedded store has no replicas; name one in {_PREFIX}STORE_URL"
             )
+
+        provider = {name: getattr(self, name) for name in ("jwt_issuer", "jwt_audience", "jwt_jwks_url")}
+        if any(provider.values()) and not all(provider.values()):
+            lacking = next(name for name, value in provider.items() if not value)
+            raise BadSettings(f"{_PREFIX}{lacking.upper()} is not set, and tokens of an identity provider need it")
 
     @property
     def webhook_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

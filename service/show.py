@@ -11,6 +11,7 @@ from events.words import Flag, State
 from service.api.desk import Desk
 from service.api.explanations import Explanation
 from service.api.ledgers import LedgerStatus
+from service.auth.kept_keys import KeptKey
 from service.projections.documents import ClaimDocument
 from service.projections.status import ProjectionStatus
 from service.settings import Settings
@@ -44,6 +45,18 @@ def claims_table(documents: Sequence[ClaimDocument]) -> Table:
         state = Text(standing.state.value, style=_COLOURS.get(standing.state, ""))
         flags = ", ".join(flag.value for flag in standing.flags)
         table.add_row(each.claim.text, state, str(standing.credibility), flags)
+    return table
+
+
+def keys_table(keys: Sequence[KeptKey]) -> Table:
+    """Return keys with what each may do, when it was last used, and until when it opens."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    for title in ("key", "name", "scopes", "last used", "ends"):
+        table.add_column(title, no_wrap=title == "key")
+    for each in keys:
+        ends = f"revoked {each.revoked[:16]}" if each.revoked else (each.expires or "")[:16]
+        used = (each.last_used or "never")[:16]
+        table.add_row(each.id, Text(each.name), " ".join(each.scopes), used, ends, style="dim" if each.revoked else "")
     return table
 
 

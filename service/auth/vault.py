@@ -26,6 +26,7 @@ from redis.exceptions import ResponseError
 
 from events import keys
 from events.confidential import Confidential
+from events.identifiers import derived_id
 from events.sending import Sender
 from events.store import Script, Store, answering, meaning, rewrite_logs
 from events.words import Sealed
@@ -134,6 +135,12 @@ class Vault:
         """Wait for a write that is under way, and give its connection back."""
         async with self._sending:
             await self._sender.close()
+
+    def named_key(self, caller: str, name: str) -> tuple[str, str]:
+        """Return the identifier and the secret of the API key that a caller asks for under a name: always the same."""
+        said = msgspec.json.encode((caller, name))
+        secret = hmac.digest(self._secret.hashing, b"api key\0" + said, "sha256")
+        return derived_id("key", self._ledger, caller, name), base64.urlsafe_b64encode(secret).decode().rstrip("=")
 
     def command_hash(self, content: bytes) -> str:
         """Return a hash by which a command is recognised, and from which nobody can guess what it says."""

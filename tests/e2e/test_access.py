@@ -18,7 +18,8 @@ import pytest
 
 from events.ledger import Ledger
 from events.store import Store
-from service.auth.keys import EVERY, new_key
+from service.auth.keys import new_key
+from service.auth.scopes import EVERY
 
 ONRECORD = Path(sys.executable).with_name("onrecord")
 PATIENCE = 30.0

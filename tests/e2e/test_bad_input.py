@@ -12,7 +12,7 @@ from events.envelope import LARGEST_EVENT
 from events.identifiers import derived_id
 from events.ledger import Ledger
 from events.store import Store
-from service.auth.keys import _sha256
+from service.auth.kept_keys import hashed
 
 NOBODY = derived_id("source", "nobody")
 NOTHING = {kind: derived_id(kind, "nothing") for kind in ("story", "claim", "statement", "evidence")}
@@ -321,7 +321,7 @@ async def test_a_key_for_one_request_is_not_for_another(desk: Desk, subtests: py
 async def test_without_a_key_of_this_ledger_nothing_opens(desk: Desk, store: Store, subtests: pytest.Subtests) -> None:
     """No key, half a key or a wrong secret gets 401 and how to authenticate; a key of another ledger gets 403."""
     good = desk.api.headers["authorization"]
-    elsewhere = {"sha256": _sha256("secret"), "ledger": "another"}
+    elsewhere = {"sha256": hashed("secret"), "ledger": "another", "scopes": "read record"}
     await store.hset(keys.api_key(f"elsewhere-{desk.ledger.name}"), mapping=elsewhere)
     for what, given, status, slug in [
         ("no key", "", 401, "unauthorized"),

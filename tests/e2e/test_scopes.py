@@ -12,6 +12,8 @@ from events.identifiers import derived_id
 from events.ledger import Ledger
 from events.store import Store
 from service.app import create_app
+from service.auth import attempts
+from service.auth.kept_keys import KeptKeys, NewKey, split
 from service.auth.keys import new_key
 from service.auth.scopes import EVERY, Scope
 from service.settings import Settings
@@ -95,13 +97,27 @@ async def test_a_key_with_every_scope_but_one_lacks_just_that(
                 assert answer.status_code == 403, (operation, scope)
 
 
-async def test_without_a_key_that_is_known_only_what_is_public_answers(
-    anybody: httpx2.AsyncClient, store: Store, ledger: Ledger
+async def test_without_a_key_that_opens_something_only_what_is_public_answers(
+    anybody: httpx2.AsyncClient, store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No key, another scheme, no secret, a wrong one: 401 everywhere, and how to come in."""
+    """No key, another scheme, no secret, a wrong one, a revoked and an expired key: 401 everywhere."""
+    monkeypatch.setattr(attempts, "BURST", 10_000)
     known = await new_key(store, ledger.name, scopes=EVERY)
     wrong = known[:-1] + ("A" if known[-1] != "A" else "B")
-    for given in ("", "Basic dXNlcjpzZWNyZXQ=", "Bearer", f"Bearer {known.partition('.')[0]}.", f"Bearer {wrong}"):
+    kept = KeptKeys(store)
+    revoked = await kept.create(NewKey(ledger=ledger.name, scopes=EVERY))
+    await kept.revoke(f"key_{split(revoked)[0]}", ledger.name, by="system", spare_last=False)
+    expired = await kept.create(NewKey(ledger=ledger.name, scopes=EVERY, expires=1))
+    await kept.close()
+    for given in (
+        "",
+        "Basic dXNlcjpzZWNyZXQ=",
+        "Bearer",
+        f"Bearer {known.partition('.')[0]}.",
+        f"Bearer {wrong}",
+        f"Bearer {revoked}",
+        f"Bearer {expired}",
+    ):
         for operation in OPERATIONS:
             headers = {"Authorization": given} if given else {}
             answer = await anybody.request(operation.method, operation.path, headers=headers)

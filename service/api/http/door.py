@@ -1,8 +1,10 @@
 """The door: every route wants a key with its scope, unless it says that it is public."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import structlog
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import ASGIMiddleware
@@ -12,6 +14,9 @@ from events.errors import UnknownLedger
 from service.api.http.problems import ApiError
 from service.api.http.served import Running, Visit, demand
 from service.auth import scopes
+from service.auth.keys import Key, NotRecognised
+
+_LOG = structlog.get_logger("onrecord.auth")
 
 
 class Undeclared(Exception):
@@ -28,7 +33,10 @@ class Door(ASGIMiddleware):
         self._running = running
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Let a request in with its key, or raise ``unauthorized`` (401) or ``forbidden`` (403)."""
+        """Let a request in with its key.
+
+        Or raise ``unauthorized`` (401), ``forbidden`` (403), or ``too-many-attempts`` (429).
+        """
         handler = scope["route_handler"]
         opt = handler.opt
         if not (opt.get("public") or scope.get("method") == "OPTIONS"):
@@ -44,11 +52,10 @@ class Door(ASGIMiddleware):
 
     async def _visit(self, scope: Scope, wanted: scopes.Scope) -> Visit:
         scheme, _, token = _given(scope).decode("latin-1").partition(" ")
+        token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise _unauthorized("the request carries no API key")
-        key = await self._running.keys.recognise(token.strip())
-        if key is None:
-            raise _unauthorized("the API key is not known here", error="invalid_token")
+        key = self._running.bearers.known(token) or await self._recognised(scope, token)
         try:
             opened = await self._running.ledgers.get(key.ledger)
         except UnknownLedger as unknown:
@@ -58,6 +65,22 @@ class Door(ASGIMiddleware):
         scope["auth"] = visit  # before it is refused: the log says whose key does not have the scope
         demand(visit, wanted)
         return visit
+
+    async def _recognised(self, scope: Scope, token: str) -> Key:
+        """Return who a token is that this process does not know, unless too many from there were nobody's."""
+        bearers, attempts = self._running.bearers, self._running.attempts
+        client = scope.get("client")
+        address = client[0] if client else "local"
+        if not bearers.remembers(token) and (seconds := attempts.wait(address)):
+            wait = {"Retry-After": str(math.ceil(seconds))}
+            raise ApiError("too-many-attempts", "too many keys from this address opened nothing", headers=wait)
+        try:
+            return await bearers.recognise(token)
+        except NotRecognised as refused:
+            if attempts.failed(address):
+                _LOG.warning("address has to wait", address=address)
+            _LOG.warning("not recognised", address=address, key=refused.key_id or None, why=str(refused))
+            raise _unauthorized(str(refused), error="invalid_token") from refused
 
 
 def _given(scope: Scope) -> bytes:

@@ -98,6 +98,21 @@ KINDS = {
             "Send it again after a moment.",
         ),
         Kind(
+            "last-administrator",
+            409,
+            "It is the last key that administers",
+            "The key is the only one in force of its ledger that has the scope `admin`. It was not revoked.",
+            "Make another key with that scope first. Whoever has the store can revoke it all the same:"
+            " `onrecord keys revoke`.",
+        ),
+        Kind(
+            "too-many-keys",
+            409,
+            "The ledger has as many keys as it may have",
+            "Keys that were revoked or have expired count for ninety days more. No key was made.",
+            "Use a key that there is, or make fewer, for longer.",
+        ),
+        Kind(
             "cursor-passed",
             410,
             "The ledger was restored since that cursor",
@@ -184,6 +199,13 @@ KINDS = {
             "Wait for as many seconds as `Retry-After` says. `RateLimit` tells before what is left.",
         ),
         Kind(
+            "too-many-attempts",
+            429,
+            "Too many attempts to come in",
+            "From this address there came too many keys and tokens that open nothing here.",
+            "Mend the key, and wait for as many seconds as `Retry-After` says.",
+        ),
+        Kind(
             "too-many-streams",
             429,
             "The key has too many streams open",
@@ -217,6 +239,13 @@ KINDS = {
             "The outcome is not known",
             "It may have been recorded: the answer of the store was lost, or too few of its replicas have it.",
             "Send it again with the same Idempotency-Key, which settles it.",
+        ),
+        Kind(
+            "provider-away",
+            503,
+            "The identity provider cannot be asked",
+            f"The keys by which its tokens are checked cannot be had now. {_NOTHING}",
+            "Send it again after a moment, or use an API key.",
         ),
         Kind(
             "store-full",

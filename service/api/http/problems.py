@@ -12,6 +12,7 @@ from events import errors
 from service.api.http import access
 from service.api.http.caching import NEVER
 from service.api.http.kinds import KINDS, Kind
+from service.auth.jwks import ProviderAway
 from service.projections.queries import NotThereYet
 from service.verification import refusals
 
@@ -70,6 +71,7 @@ _KIND_OF: dict[type[Exception], str] = {
     errors.CursorPassed: "cursor-passed",
     errors.BadCursor: "bad-cursor",
     NotThereYet: "not-there-yet",
+    ProviderAway: "provider-away",
     NotFoundException: "not-found",
     MethodNotAllowedException: "method-not-allowed",
 }

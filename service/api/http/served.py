@@ -26,7 +26,9 @@ from service.api.http.problems import ApiError
 from service.api.http.sealing import AfterSeal, wants_seal
 from service.api.http.streaming import Streams
 from service.audit.archive import Archive
-from service.auth.keys import Key, Keys
+from service.auth.attempts import Attempts
+from service.auth.bearers import Bearers
+from service.auth.keys import Key
 from service.auth.scopes import Scope
 from service.auth.vault import Vault
 from service.projections.catalog import CHANGED, CLAIMS, PARTS, Membership, Projection
@@ -93,14 +95,14 @@ def demand(visit: Visit, scope: Scope) -> None:
 
 
 class Running:
-    """What the application has while it runs: the ledgers that are open, the keys it knows, and its streams.
+    """What the application has while it runs: the ledgers that are open, whom it knows, and its streams.
 
     ``ending`` is set once the process is asked to end, before its server is: from then on it is not ready, and
     whatever sends without end ends.
     """
 
     ledgers: OpenLedgers[Opened]
-    keys: Keys
+    bearers: Bearers
     egress: Egress
     signing: Ed25519PrivateKey
     public_ledger: str = ""
@@ -108,6 +110,7 @@ class Running:
 
     def __init__(self, most_streams: int, most_of_a_key: int) -> None:
         self.ending = asyncio.Event()
+        self.attempts = Attempts()
         self.streams = Streams(most_streams, most_of_a_key, self.ending)
 
 
