@@ -60,6 +60,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("store_url", stores, indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, on any other store than the embedded one, what touches no store: it has been run there."""
+    if config.getoption("--store") != "embedded":
+        touches = ["store_url" in getattr(item, "fixturenames", ()) for item in items]
+        config.hook.pytest_deselected(items=[item for item, is_so in zip(items, touches, strict=True) if not is_so])
+        items[:] = [item for item, is_so in zip(items, touches, strict=True) if is_so]
+
+
 @pytest.fixture(scope="session")
 def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real, durable store."""
