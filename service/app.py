@@ -14,6 +14,7 @@ from events.errors import ArchiveDamaged, ArchiveUnavailable
 from events.ledger import Ledger
 from service.api import (
     amending,
+    audit,
     claims,
     deliveries,
     desk,
@@ -180,6 +181,7 @@ def create_app(settings: Settings) -> Litestar:
             *webhooks.ROUTES,
             *deliveries.ROUTES,
             *log.ROUTES,
+            *audit.ROUTES,
             *ledgers.ROUTES,
             *api_keys.ROUTES,
             *operate.ROUTES,

@@ -84,7 +84,7 @@ async def explain_claim(
     await wait_for_writes(request, CLAIMS)
     moment = await horizon(here.ledger, as_of, said_by)
     world, edition = await here.recorder.reader.world(claim_id, moment.position if moment else None)
-    chosen = _policy(policy, edition) or edition.policy_at(moment or NOW)
+    chosen = (named_policy(policy, edition) if policy else None) or edition.policy_at(moment or NOW)
     world = msgspec.structs.replace(world, policy=chosen)
     facts = world.facts[claim_id]
     document = await claim_at(here.ledger, claim_id, moment or NOW)
@@ -125,9 +125,11 @@ async def _changes(claim_id: str, world: World) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _policy(named: str | None, edition: Edition) -> Policy | None:
-    if named is None:
-        return None
+def named_policy(named: str, edition: Edition) -> Policy:
+    """Return the policy of a name, or ``name:version``: one that is built in, or was ever in force.
+
+    Raises ``bad-request`` if there is none.
+    """
     name, _, version = named.partition(":")
     known = [*BUILT_IN.values(), *(each.policy for each in edition.policies)]
     found = [each for each in known if each.name == name and version in ("", str(each.version))]

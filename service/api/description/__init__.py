@@ -28,6 +28,7 @@ _TAGS: dict[str, str] = {
     "events": "The log itself, as it was recorded.",
     "checkpoint": "The log's size and root, signed.",
     "tile": "The log's hashes and entries, in pieces that never change.",
+    "audit": "What was known when.",
     "desk": "What to look at next.",
     "policies": "The rules that claims are judged by.",
     "persons": "People at the desk.",

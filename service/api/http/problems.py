@@ -76,7 +76,7 @@ _KIND_OF: dict[type[Exception], str] = {
     MethodNotAllowedException: "method-not-allowed",
 }
 _BY_STATUS = {413: "too-large", 400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "not-found"}
-_PARAMETERS = {"stands": "state"}
+_PARAMETERS = {"stands": "state", "since": "from", "until": "to"}
 """Parameters whose Python name is another, because Litestar keeps theirs for itself."""
 _RETRY_AFTER = {"Retry-After": "1"}
 
