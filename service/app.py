@@ -67,7 +67,7 @@ ABOUT = "The record of a contested story: who claimed what, who denied it, where
 
 def archives_of(settings: Settings) -> Archives:
     """Return where ledgers are sealed."""
-    return Archives(settings.archive_place, settings.home_path, settings.origin)
+    return Archives(settings.archive_place, settings.home_path, settings.origin, settings.witnesses)
 
 
 async def open_served(

@@ -34,14 +34,19 @@ async def _print_keys(settings: Settings) -> None:
         sys.stdout.write(f"{each}\n")
 
 
-def add_to(app: App, run: Run) -> None:
-    """Add the commands to the command line."""
-    _add_keys(app, run)
+def add_to(app: App, keys: App, run: Run) -> None:
+    """Add the commands to the command line, and to that about keys."""
+    _add_keys(app, keys, run)
     _add_moves(app, run)
     _add_verify(app, run)
 
 
-def _add_keys(app: App, run: Run) -> None:
+def _add_keys(app: App, keys: App, run: Run) -> None:
+    @keys.command(name="log")
+    def of_log() -> None:
+        """Print the verifier keys of the transparency log, as `onrecord log key` does."""
+        run(_print_keys)
+
     log = App(name="log", help="The transparency log: its keys.")
     app.command(log)
 

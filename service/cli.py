@@ -350,7 +350,7 @@ def openapi(folder: Annotated[Path | None, Parameter(help="Write the whole contr
 
 def main() -> None:
     """Run the command line."""
-    audit_commands.add_to(app, _run)
+    audit_commands.add_to(app, keys, _run)
     webhook_commands.add_to(app, _run)
     app()
 

@@ -84,6 +84,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Where ledgers are sealed: a folder, or objects as in `s3://bucket/prefix`. Empty: `archive` in the home."""
     origin: Annotated[str, Meta(pattern=r"^$|^[^\s+]+[^\s+/]$(?!\n)")] = ""
     """What the names of new transparency logs begin with, as in `record.example.org`; a ledger's name follows."""
+    witnesses: str = ""
+    """Who cosigns checkpoints (C2SP tlog-witness): for each its verifier key and its URL, with spaces between them."""
     public_log: bool = False
     """`1` lets everybody read checkpoints and hash tiles of the ledger above; entries need a key for audits."""
     jwt_issuer: str = ""

@@ -234,7 +234,8 @@ class Worker:
         assert self._archives is not None  # noqa: S101 - it is a duty only with archives
         keys = await self._archives.keys(self._ledger)
         archive = self._archives.of(self._ledger.name)
-        await Sealer(self._store, self._ledger, archive, keys, lambda: self._leases[DUTY].token).run()
+        witnesses = self._archives.witnesses_of(self._ledger.name)
+        await Sealer(self._store, self._ledger, archive, keys, lambda: self._leases[DUTY].token, witnesses).run()
 
     async def _project(self, entries: Sequence[Entry]) -> None:
         """Bring every projection up to the end of a batch; where another worker was quicker, go on from there."""

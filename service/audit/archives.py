@@ -17,6 +17,7 @@ from service.audit.archive import Archive
 from service.audit.comparison import compare
 from service.audit.log_key import LogKeys
 from service.audit.past import ArchivedPast
+from service.audit.witness import Witnesses
 
 
 class LedgerLost(StoreUnusable):
@@ -27,15 +28,21 @@ class Archives(Struct, frozen=True):
     """The archives under ``where`` (a folder, or a URL of objects), and the keys of the logs in the home.
 
     ``origin`` is what the names of new logs begin with; without it they are named for the ledger's first epoch.
+    ``witnesses`` are asked to cosign.
     """
 
     where: str
     home: Path
     origin: str = ""
+    witnesses: str = ""
 
     def of(self, ledger: str) -> Archive:
         """Return the archive of a ledger, which may be empty."""
         return Archive(storage.at(self.where, ledger))
+
+    def witnesses_of(self, ledger: str) -> Witnesses | None:  # noqa: ARG002 - they are the same for all
+        """Return who cosigns a ledger's checkpoints, if anybody does. Raises ``LogKeyUnusable``."""
+        return Witnesses.parse(self.witnesses) if self.witnesses else None
 
     def past_of(self, ledger: str) -> ArchivedPast:
         """Return what reads the events of a ledger that have left the store."""

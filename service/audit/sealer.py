@@ -27,6 +27,7 @@ from events.transparency.tiles import WIDTH, Tile, bundle, edge_of, packed
 from service.audit.archive import CHECKPOINT, Archive
 from service.audit.comparison import check_entry, compare
 from service.audit.log_key import LogKeys, LogKeyUnusable
+from service.audit.witness import Witnesses
 
 DUTY = "sealer"
 SECONDS = 1.0
@@ -58,7 +59,15 @@ async def sealed(store: Store, ledger: Ledger) -> Sealed:
 class Sealer:
     """Seals one ledger. ``token`` returns the fencing token of the lease under which it does."""
 
-    def __init__(self, store: Store, ledger: Ledger, archive: Archive, keys: LogKeys, token: Callable[[], int]) -> None:
+    def __init__(  # noqa: PLR0913 - all that a sealer has to do with
+        self,
+        store: Store,
+        ledger: Ledger,
+        archive: Archive,
+        keys: LogKeys,
+        token: Callable[[], int],
+        witnesses: Witnesses | None = None,
+    ) -> None:
         self._store, self._ledger, self._archive, self._keys, self._token = store, ledger, archive, keys, token
         self._sender = Sender(store)
         self._note: bytes | None = None
@@ -68,6 +77,7 @@ class Sealer:
         self._last = b""
         """The hash of the last leaf."""
         self._said = Sealed()
+        self._witnesses, self._witnessed = witnesses, 0.0
 
     async def run(self) -> None:
         """Seal what is recorded until cancelled.
@@ -77,8 +87,7 @@ class Sealer:
         """
         try:
             await self.begin()
-            while entries := await self._ledger.read(self._range.size, _CATCH_UP):
-                await self.seal(entries)
+            await self._catch_up()
             async with contextlib.aclosing(self._ledger.tail(self._range.size)) as tail:
                 await self._follow(tail)
         except LedgerDiverged as diverged:
@@ -124,7 +133,19 @@ class Sealer:
         self._last = leaf_hash(entries[-1].raw)
         self._said = Sealed(grown.size, time.time_ns() // 1000)
         await self._may_go_on()
+        await self._ask_witnesses(note)
         await self._tidy(before)
+
+    async def _catch_up(self) -> None:
+        """Seal all that there is, reading the next events while some are sealed."""
+        entries = await self._ledger.read(self._range.size, _CATCH_UP)
+        while entries:
+            following = asyncio.ensure_future(self._ledger.read(entries[-1].position, _CATCH_UP))
+            try:
+                await self.seal(entries)
+                entries = await following
+            finally:
+                following.cancel()
 
     async def _follow(self, tail: AsyncGenerator[list[Entry], None]) -> None:
         """Seal what comes: whole bundles as soon as they are, the rest within a second."""
@@ -190,6 +211,17 @@ class Sealer:
             raise LedgerDiverged(f"the store ends at event {head}; {self._range.size} events are sealed")
         if self._range.size:
             check_entry(self._range.size, last, self._last)
+
+    async def _ask_witnesses(self, note: bytes) -> None:
+        """Add what witnesses sign to the checkpoint, which is out already; not more often than once a second."""
+        if self._witnesses is None or time.monotonic() < self._witnessed + SECONDS:
+            return
+        cosigned = await self._witnesses.cosigned(note, self._archive)
+        self._witnessed = time.monotonic()
+        if cosigned != note:
+            if not await self._archive.storage.swap(CHECKPOINT, cosigned, note):
+                raise SealedElsewhere("the checkpoint of the archive is no longer the one that this sealer wrote")
+            self._note = cosigned
 
     async def _tidy(self, before: int) -> None:
         """Remove the partial tiles of those that have become whole since the tree had ``before`` leaves."""

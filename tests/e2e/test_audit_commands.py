@@ -67,6 +67,7 @@ def test_a_record_is_verified_lost_and_brought_back(terminal: Terminal, tmp_path
     kept.write_bytes(sealed(terminal, many))
     key = run(terminal, "log", "key").stdout.strip()
     assert key.startswith("onrecord/main/")
+    assert key == run(terminal, "keys", "log").stdout.strip()
     page = tmp_path / "report.html"
     verified = run(terminal, "verify", "--checkpoint", str(kept), "--html", str(page))
     assert (verified.returncode, "Nothing was altered" in verified.stdout) == (0, True), verified.stdout

@@ -2,6 +2,7 @@
 
 from msgspec import MsgspecError, json
 
+from events.catalog import LedgerRestored
 from events.envelope import LARGEST_EVENT, Entry, Envelope, subject_of
 from events.errors import UnreadableEvent
 from service.audit.verifying.report import Check, Report
@@ -38,6 +39,8 @@ class Record:
         except UnreadableEvent as error:
             self._report.find(self.schema, where, f"it is not valid by {error.dataschema}: {error.why}")
             return None
+        if isinstance(event, LedgerRestored) and event.size != position - 1:
+            self._report.find(self.sequence, where, f"it says that the ledger was restored at event {event.size}")
         if envelope.subject != subject_of(event) or envelope.type != event.TYPE:
             self._report.find(
                 self.schema, where, f"it says that it is {envelope.type} of {envelope.subject}; it is not"
