@@ -225,7 +225,7 @@ async def listed(desk: Desk, path: str = "/v1/claims", **query: Any) -> list[str
         assert len(page["items"]) <= 3
         found += [item["id"] for item in page["items"]]
         if page["next_after"] is None:
-            assert "link" not in answer.headers
+            assert "next" not in answer.links
             return found
         url, query = answer.links["next"]["url"], {}
         assert f"after={page['next_after']}" in url
