@@ -20,6 +20,9 @@ run: .venv/installed  ## start everything with the Il-76 story, on http://127.0.
 test: .venv/installed  ## run the whole suite
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
+fuzz: .venv/installed  ## set schemathesis on the service for ten minutes (SECONDS=600)
+	@ONRECORD_FUZZ_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/e2e/test_fuzz.py $(ARGS)
+
 soak: .venv/installed  ## kill store, API and worker a hundred times under load
 	@ONRECORD_TEST_KILLS=100 $(BIN)/python -m pytest tests/failure $(ARGS)
 
@@ -33,6 +36,10 @@ check: .venv/installed  ## lint, types, import rules, generated files
 
 format: .venv/installed  ## format the code
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format --quiet .
+
+examples: .venv/installed  ## record the examples of the contract anew, from the Il-76 story
+	@ONRECORD_RECORD_EXAMPLES=1 $(BIN)/python -m pytest -q tests/e2e/test_examples.py
+	@$(MAKE) --no-print-directory openapi
 
 openapi: .venv/installed  ## write openapi/ anew
 	@$(BIN)/onrecord openapi openapi
@@ -54,4 +61,4 @@ lock: .venv/installed  ## resolve the dependencies anew: all of them, and those 
 clean:  ## remove .venv and what tools left; never .onrecord
 	@rm -rf .venv openapi/lint/node_modules .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help run test soak check format openapi contract bench lock clean
+.PHONY: help run test fuzz soak check format examples openapi contract bench lock clean

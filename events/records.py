@@ -48,6 +48,7 @@ from events.words import (
 )
 
 StoryParties = Annotated[tuple[Party, ...], Meta(max_length=50)]
+Allies = Annotated[dict[Party, StoryParties], Meta(max_length=50)]
 SourceParties = Annotated[tuple[Party, ...], Meta(max_length=20)]
 Affiliations = Annotated[tuple[SourceId, ...], Meta(max_length=20)]
 Quantities = Annotated[tuple[Quantity, ...], Meta(max_length=20)]
@@ -62,7 +63,7 @@ class Story(Part, frozen=True):
     title: Text
     summary: LongText | None = None
     parties: StoryParties = ()
-    allies: dict[Party, tuple[Party, ...]] = field(default_factory=dict)
+    allies: Allies = field(default_factory=dict)
 
 
 class StoryChanges(Part, frozen=True):
@@ -71,7 +72,7 @@ class StoryChanges(Part, frozen=True):
     title: Text | UnsetType = UNSET
     summary: LongText | UnsetType | None = UNSET
     parties: StoryParties | UnsetType = UNSET
-    allies: dict[Party, tuple[Party, ...]] | UnsetType = UNSET
+    allies: Allies | UnsetType = UNSET
 
 
 class Closing(Part, frozen=True):

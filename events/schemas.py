@@ -7,6 +7,7 @@ validator of their own. A schema is named ``TYPE.VERSION``; its ``$id`` is the `
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
@@ -22,22 +23,45 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ENVELOPE = "cloudevent.1"
 """The name of the schema of the envelope. Event types have a dot and a word after it, so none can be called so."""
 _HERE = "#/$defs/{name}"
+_URL = msgspec.json.schema(words.Url)["pattern"]
+_MOMENT = msgspec.json.schema(words.Moment)["pattern"]
 
+
+_DAY = (
+    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+)
+_LEAP_DAY = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][48]|[2468]0|[13579][26])00)-02-29"
+_CLOCK = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?Z"
+CALENDAR = rf"^(?!0000)(?:[0-9]{{4}}(?:-(?:0[1-9]|1[0-2]))?|(?:[0-9]{{4}}-{_DAY}|{_LEAP_DAY})(?:{_CLOCK})?)$(?!\n)"
+"""The moments that a calendar has: what the pattern of a ``Moment`` lets through and its check does, in one."""
 
 _NULL: Schema = {"type": "null"}
 _NUMBER: Schema = {"type": "number"}
+
+
+def either(one: str, other: str) -> Schema:
+    """Return the rule that one of two members is there and not null, and not the other."""
+    return {
+        "oneOf": [
+            {"required": [there], "properties": {there: {"not": _NULL}, away: _NULL}}
+            for there, away in ((one, other), (other, one))
+        ]
+    }
+
+
+def something(members: Iterable[str]) -> Schema:
+    """Return the rule that at least one of some members is there and not null."""
+    return {"not": {"properties": dict.fromkeys(members, _NULL)}}
+
+
 _RULES: dict[type, Schema] = {
     words.Quantity: {
         "if": {"required": ["qualifier"], "properties": {"qualifier": {"const": "range"}}},
         "then": {"required": ["low", "high"], "properties": {"value": _NULL, "low": _NUMBER, "high": _NUMBER}},
         "else": {"required": ["value"], "properties": {"value": _NUMBER, "low": _NULL, "high": _NULL}},
     },
-    records.Challenge: {
-        "oneOf": [
-            {"required": ["source_id"], "properties": {"source_id": {"type": "string"}, "by": _NULL}},
-            {"required": ["by"], "properties": {"by": {"type": "string"}, "source_id": _NULL}},
-        ]
-    },
+    records.Challenge: either("source_id", "by"),
 }
 """What the Structs check beside their members' types, as far as JSON Schema can say it."""
 
@@ -100,14 +124,17 @@ def versions() -> Iterator[tuple[str, int, tuple[type, ...]]]:
         yield type_, newest.VERSION, (newest,)
 
 
-def components(types: Iterable[type], ref_template: str) -> tuple[list[Schema], dict[str, Schema]]:
+def components(
+    types: Iterable[type], ref_template: str, rules: Mapping[type, Schema] = MappingProxyType({})
+) -> tuple[list[Schema], dict[str, Schema]]:
     """Return a reference to each type, and the schemas that they refer to, by name.
 
-    Texts are CommonMark, enumerations have a type, and rules that a Struct checks beside its members' types are there.
+    Texts are CommonMark, enumerations have a type, and the rules that a Struct checks beside its members' types are
+    there: those of what a ledger holds, and ``rules``.
     """
     references, found = msgspec.json.schema_components(types, ref_template=ref_template)
     schemas = {name: _written(schema) for name, schema in found.items()}
-    for struct, rule in _RULES.items():
+    for struct, rule in (_RULES | {**rules}).items():
         if struct.__name__ in schemas:
             schemas[struct.__name__] |= rule
     return list(references), schemas
@@ -144,6 +171,10 @@ def _written(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
     written = {name: _written(each) for name, each in schema.items()}
     if isinstance(description := schema.get("description"), str):
         written["description"] = inspect.cleandoc(description).replace("``", "`")
+    if schema.get("pattern") == _MOMENT:
+        written |= {"pattern": CALENDAR, "maxLength": 27}
+    if schema.get("pattern") == _URL:  # what Python and JSON Schema call white space differs in four characters
+        written["pattern"] = _URL.replace(r"\s", r"\s\x1c-\x1f")
     if isinstance(schema.get("enum"), list) and "type" not in schema:
         written = {"type": "string"} | written
     return written

@@ -30,6 +30,7 @@ Moment = Annotated[
 ]
 Letter = Literal["A", "B", "C", "D", "E", "F"]
 """The Admiralty system's reliability of a source (STANAG 2022): A is best, F cannot be judged."""
+Letters = Annotated[tuple[Letter, ...], Meta(max_length=6)]
 
 
 class Stance(StrEnum):
@@ -197,14 +198,14 @@ class Policy(Part, frozen=True, omit_defaults=False):
     """Verification rules as data. The defaults are those of ``strict-two-source``."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=60)]
-    version: Annotated[int, Meta(ge=1)] = 1
+    version: Annotated[int, Meta(ge=1, le=2**53 - 1)] = 1
     min_origins: Annotated[int, Meta(ge=1, le=10)] = 2
     adverse_agreement: bool = True
-    excluded_grades: tuple[Letter, ...] = ("E",)
-    countable_grades: tuple[Letter, ...] = ()
+    excluded_grades: Letters = ("E",)
+    countable_grades: Letters = ()
     about_tolerance: Annotated[float, Meta(ge=0, le=1)] = 0.10
     refuting_evidence: Literal["contests", "refutes"] = "contests"
-    single_source_grades: tuple[Letter, ...] = ()
+    single_source_grades: Letters = ()
 
 
 class PolicyName(Part, frozen=True):

@@ -18,6 +18,7 @@ from service.api import (
     claims,
     deliveries,
     desk,
+    docs,
     erasures,
     explanations,
     feed,
@@ -33,12 +34,13 @@ from service.api import (
     webhooks,
 )
 from service.api import keys as api_keys
-from service.api.description import described
+from service.api.description import described, queries_of
 from service.api.http import access, problems
 from service.api.http.cors import Cors
 from service.api.http.door import Door, check_declared
 from service.api.http.edge import Edge
 from service.api.http.opened import OpenLedgers
+from service.api.http.parameters import KnownParameters
 from service.api.http.rate_limits import RateLimit
 from service.api.http.reception import Quotas, Reception
 from service.api.http.served import Opened, Running, Served
@@ -164,6 +166,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await store.aclose()
 
+    known = KnownParameters()
     app = Litestar(
         route_handlers=[
             *stories.ROUTES,
@@ -185,8 +188,9 @@ def create_app(settings: Settings) -> Litestar:
             *ledgers.ROUTES,
             *api_keys.ROUTES,
             *operate.ROUTES,
+            *docs.ROUTES,
         ],
-        middleware=[Door(running), Reception(quotas)],
+        middleware=[Door(running), Reception(quotas), known],
         exception_handlers={Exception: problems.answer},
         request_max_body_size=LARGEST_EVENT,
         lifespan=[on_store],
@@ -206,4 +210,5 @@ def create_app(settings: Settings) -> Litestar:
     app.asgi_handler = app.state.access = access.Access(edge)
     app.state.running = running
     app.state.openapi = described(app)
+    known.of_operation = queries_of(app.state.openapi)
     return app

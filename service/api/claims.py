@@ -26,6 +26,7 @@ from service.api.http.bodies import body
 from service.api.http.confidential import confided, confidentially
 from service.api.http.moments import horizon, position_in
 from service.api.http.pagination import place
+from service.api.http.parameters import ClaimQuery, PartyQuery, SourceQuery, StoryQuery, TagQuery, TextQuery
 from service.api.http.problems import ApiError
 from service.api.http.served import (
     ApiRequest,
@@ -117,14 +118,14 @@ async def register_claim(request: ApiRequest) -> Answer:
 @get(_WHERE, operation_id="listClaims", summary="List claims", opt={"items": ClaimDocument, "scope": Scope.READ})
 async def list_claims(  # noqa: PLR0913 - one argument a filter
     request: ApiRequest,
-    story: FromQuery[str | None] = None,
+    story: StoryQuery = None,
     stands: Annotated[State | None, QueryParameter(name="state")] = None,
     flag: FromQuery[list[Flag] | None] = None,
-    source: FromQuery[str | None] = None,
-    party: FromQuery[str | None] = None,
-    tag: FromQuery[str | None] = None,
-    text: FromQuery[str | None] = None,
-    parent: FromQuery[str | None] = None,
+    source: SourceQuery = None,
+    party: PartyQuery = None,
+    tag: TagQuery = None,
+    text: TextQuery = None,
+    parent: ClaimQuery = None,
     changed_since: FromQuery[str | None] = None,
     as_of: FromQuery[str | None] = None,
     said_by: FromQuery[str | None] = None,

@@ -15,6 +15,7 @@ from events.records import Claim
 from events.words import Flag, State
 from service.api.http.answer import Answer
 from service.api.http.pagination import Place, place
+from service.api.http.parameters import StoryQuery
 from service.api.http.served import (
     ApiRequest,
     Served,
@@ -99,7 +100,7 @@ class Desk(Struct, frozen=True):
     summary="Read the desk",
     opt={"answer": Desk, "whole": True, "scope": Scope.READ},
 )
-async def read_desk(request: ApiRequest, story: FromQuery[str | None] = None) -> Answer:
+async def read_desk(request: ApiRequest, story: StoryQuery = None) -> Answer:
     """Read what to look at, in one story or in all: what is single-sourced, what rests on one government, and so on."""
     here = served(request)
     for projection in (CLAIMS, INQUIRIES, PUBLICATIONS):
@@ -122,7 +123,7 @@ async def read_desk(request: ApiRequest, story: FromQuery[str | None] = None) ->
 )
 async def list_claims_on_one_government(
     request: ApiRequest,
-    story: FromQuery[str | None] = None,
+    story: StoryQuery = None,
     after: FromQuery[str | None] = None,
     before: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,

@@ -29,7 +29,7 @@ _BY_NAME = {projection.name: projection for projection in PROJECTIONS}
 class Skip(Struct, frozen=True, forbid_unknown_fields=True):
     """The event at which a projection stopped, and why it is to go on past it."""
 
-    position: Annotated[int, Meta(ge=1)]
+    position: Annotated[int, Meta(ge=1, le=2**53 - 1)]
     why: LongText
 
 

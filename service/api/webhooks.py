@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import delete, get, patch, post
@@ -140,7 +140,7 @@ async def list_webhooks(
     after: FromQuery[str | None] = None,
     before: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
-    status: FromQuery[str | None] = None,
+    status: FromQuery[Literal["pending", "active", "disabled", "deleted"] | None] = None,
 ) -> Answer:
     """List webhooks in the order in which they were registered: all but the deleted ones, or those of a `status`."""
     here = served(request)

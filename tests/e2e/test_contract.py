@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 
 EVERY_KIND = Path(__file__).parent / "every-kind.json"
 
+SCHEMA_TYPE = "application/schema+json"
+
 
 @pytest.fixture
 async def stranger(api: httpx2.AsyncClient) -> AsyncIterator[httpx2.AsyncClient]:
@@ -26,7 +28,8 @@ async def stranger(api: httpx2.AsyncClient) -> AsyncIterator[httpx2.AsyncClient]
 
 async def _schema(stranger: httpx2.AsyncClient, name: str) -> Validator:
     answer = await stranger.get(f"/schemas/{name}")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/schema+json")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == SCHEMA_TYPE
     return Draft202012Validator(answer.json(), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
@@ -61,3 +64,20 @@ async def test_a_schema_that_there_is_not(stranger: httpx2.AsyncClient) -> None:
     """A name that no event type and version has is a problem, and says so."""
     answer = await stranger.get("/schemas/claim.invented.1")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("sate=contested", "there is no parameter 'sate' here; there is after, as_of"),
+        ("story=il76", "story: Expected `str` matching regex"),
+        ("party=The Russians", "party: Expected `str` matching regex"),
+        (f"text={'long ' * 50}", "text: Expected `str` of length <= 200"),
+    ],
+)
+async def test_a_filter_that_cannot_be_heeded_is_refused(api: httpx2.AsyncClient, query: str, says: str) -> None:
+    """A list is never given as if a filter had been applied that was misspelt or can match nothing."""
+    answer = await api.get(f"/v1/claims?{query}")
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["type"] == "/problems/bad-request"
+    assert says in answer.json()["detail"]

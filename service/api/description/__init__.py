@@ -12,7 +12,7 @@ import msgspec
 from litestar import Litestar
 
 from events.schemas import Schema
-from service.api.description import answers, operations, webhooks
+from service.api.description import answers, examples, links, operations, webhooks
 from service.api.description.shapes import shapes
 from service.api.http.problems import Problem
 
@@ -33,6 +33,8 @@ _TAGS: dict[str, str] = {
     "policies": "The rules that claims are judged by.",
     "persons": "People at the desk.",
     "projections": "What is folded from the log for reading.",
+    "keys": "Who may do what.",
+    "ledgers": "The log that a key opens.",
     "operation": "For those who run it.",
     "webhooks": "What receivers are sent.",
 }
@@ -53,17 +55,32 @@ def described(app: Litestar) -> bytes:
     for path, item in description["paths"].items():
         for method, operation in item.items():
             operations.describe(operation, method, path, handlers[operation["operationId"]], refs)
+            examples.give(operation)
             every.append(operation)
     description["servers"] = [{"url": "/", "description": "This server, local or in production.", "x-internal": False}]
     description["tags"] = _tags(every)
     description["webhooks"] = webhooks.webhooks()
+    links.give({operation["operationId"]: operation for operation in every})
+    problems = answers.problem_responses(every)
+    examples.give_problems(problems)
     description["components"] |= {
         "schemas": components,
-        "responses": answers.problem_responses(every),
+        "responses": problems,
         "parameters": operations.SHARED | webhooks.parameters(),
         "headers": answers.header_components(),
     }
     return msgspec.json.format(msgspec.json.encode(description), indent=2) + b"\n"
+
+
+def queries_of(description: bytes) -> dict[str, frozenset[str]]:
+    """Return the names of the query parameters of every operation that a description has, by its identifier."""
+    return {
+        operation["operationId"]: frozenset(
+            each["name"] for each in operation["parameters"] if each.get("in") == "query"
+        )
+        for item in msgspec.json.decode(description)["paths"].values()
+        for operation in item.values()
+    }
 
 
 def _tags(every: Iterable[Schema]) -> list[dict[str, str]]:

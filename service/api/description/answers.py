@@ -128,7 +128,7 @@ def _refusals(opt: Mapping[str, Any], method: str, path: str, parameters: set[st
     if "body" in opt:
         found |= {404, 413, 415}
     if "If-Match" in parameters:
-        found |= {412, 428}
+        found |= {412} | ({428} if opt.get("if_match") else set())
     return found
 
 

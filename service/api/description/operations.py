@@ -3,42 +3,71 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from events.identifiers import BASE32
-from events.schemas import Schema
+from events.identifiers import BASE32, ClaimId, SourceId, StoryId
+from events.schemas import CALENDAR, Schema
+from events.words import Party, Tag
 from service.api.description.answers import responses
 from service.api.description.shapes import reference
+from service.api.http.preconditions import LONGEST_LIST
 from service.api.http.served import READ_AFTER
 
 _PATTERN_OF_AN_ID = r"^{kind}_{base32}$(?!\n)"
-_CURSOR: Schema = {"type": "string", "pattern": r"^[0-9a-hjkmnp-tv-z]{1,20}\.[0-9]{1,16}$(?!\n)", "maxLength": 40}
-_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
+_POSITION, _PLACE = r"[0-9]{1,16}", r"[0-9a-hjkmnp-tv-z]{13}\.[0-9]{1,16}"
+_MOMENT = CALENDAR.removeprefix("^").removesuffix(r"$(?!\n)")
+
+
+def _one_of(*patterns: str) -> Schema:
+    return {"type": "string", "pattern": rf"^(?:{'|'.join(patterns)})$(?!\n)", "maxLength": 40}
+
+
+def _of_type(type_: Any) -> Schema:  # noqa: ANN401 - a type with a pattern
+    schema = msgspec.json.schema(type_)
+    return {"type": "string", "pattern": schema["pattern"], "maxLength": schema.get("maxLength", 64)}
+
+
+_CURSOR = _one_of(_PLACE)
+
+
+_LARGEST_TEXT = 2**31 - 1
+"""Characters of an answer that is no JSON: the log as lines can be as long as anybody can read."""
 
 
 def _header(name: str, schema: Schema, description: str) -> Schema:
     return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
 
 
-_ETAG: Schema = {"type": "string", "minLength": 1, "maxLength": 1_000}
+_TAG = r'(?:W/)?"[!#-~]*"'
+_ETAGS: Schema = {"type": "string", "pattern": rf"^(?:\*|{_TAG}(?:, ?{_TAG})*)$(?!\n)", "maxLength": LONGEST_LIST}
+_KEY = r"""^(?:[!#-~](?:[ -~]*[!-~])?|"(?:[ !#-\[\]-~]|\\["\\])+")$(?!\n)"""
+"""A key as it is, or as a string of structured fields (RFC 9651)."""
 _IDEMPOTENCY = _header(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$(?!\n)"},
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _KEY},
     "Makes the request safe to send again: it is carried out once, and answered alike each time.",
 )
 _IF_MATCH = _header(
-    "If-Match", _ETAG, "An ETag of the claim: the request is refused with 412 if the claim has moved on."
+    "If-Match", _ETAGS, "An ETag of what is changed: the request is refused with 412 if that has moved on."
 )
+_IF_MATCH_NEEDED = _IF_MATCH | {
+    "required": True,
+    "description": "An ETag of what is changed, or `*` for whatever it is by now: without it the answer is 428.",
+}
 _IF_NONE_MATCH = _header(
-    "If-None-Match", _ETAG, "An ETag that the caller has: the answer is 304 if the document is still the same."
+    "If-None-Match",
+    {"type": "string", "maxLength": LONGEST_LIST},
+    "An ETag that the caller has: the answer is 304 if the document is still the same.",
 )
-_AFTER = _header(READ_AFTER, _CURSOR, "The token of a write that this read must see.")
+_AFTER = _header(READ_AFTER, _one_of("", _PLACE), "The token of a write that this read must see, or nothing.")
 _LAST_EVENT_ID = _header(
     "Last-Event-ID", _CURSOR, "The last `id` of a live stream, which goes on after it; it counts for more than `after`."
 )
 SHARED = {
     "IdempotencyKey": _IDEMPOTENCY,
     "IfMatch": _IF_MATCH,
+    "IfMatchNeeded": _IF_MATCH_NEEDED,
     "IfNoneMatch": _IF_NONE_MATCH,
     "OnrecordAfter": _AFTER,
     "LastEventId": _LAST_EVENT_ID,
@@ -48,6 +77,12 @@ SHARED = {
 _KNOWN: dict[str, Schema] = {
     "after": {"description": "The cursor after which to go on, as the page before gave it.", "schema": _CURSOR},
     "before": {"description": "The cursor up to which to go, as a `Link` with `rel=prev` gave it.", "schema": _CURSOR},
+    "story": {"description": "A story's identifier.", "schema": _of_type(StoryId)},
+    "claim": {"description": "A claim's identifier.", "schema": _of_type(ClaimId)},
+    "source": {"description": "A source's identifier.", "schema": _of_type(SourceId)},
+    "parent": {"description": "The claim that they are parts of.", "schema": _of_type(ClaimId)},
+    "party": {"description": "A party whose interest they touch.", "schema": _of_type(Party)},
+    "tag": {"description": "A tag that they have.", "schema": _of_type(Tag)},
     "limit": {
         "description": "How many at most.",
         "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 200},
@@ -64,9 +99,18 @@ _KNOWN: dict[str, Schema] = {
         "description": "The name of a problem.",
         "schema": {"type": "string", "pattern": "^[a-z-]+$", "maxLength": 60},
     },
-    "as_of": {"description": "What was recorded by then: a position, a cursor or a moment.", "schema": _NAME},
-    "said_by": {"description": "What had been said in the world by then: a moment.", "schema": _NAME},
-    "changed_since": {"description": "Only what changed after this cursor or position.", "schema": _NAME},
+    "type": {
+        "schema": {"items": {"type": "string", "pattern": r"^[a-z_]+\.(?:[a-z_]+|\*)?$(?!\n)", "maxLength": 100}},
+    },
+    "as_of": {
+        "description": "What was recorded by then: a position, a cursor or a moment.",
+        "schema": _one_of(_POSITION, _PLACE, _MOMENT),
+    },
+    "said_by": {"description": "What had been said in the world by then: a moment.", "schema": _one_of(_MOMENT)},
+    "changed_since": {
+        "description": "Only what changed after this cursor or position.",
+        "schema": _one_of(_POSITION, _PLACE),
+    },
 }
 """What is known of a parameter by its name."""
 
@@ -98,8 +142,8 @@ def _shared(opt: Mapping[str, Any], method: str, path: str) -> list[str]:
     found = []
     if method != "get":
         found += ["IdempotencyKey"]
-    if "body" in opt:
-        found += ["IfMatch"] * (is_document and "{" in path)
+    if "body" in opt and is_document and "{" in path:
+        found += ["IfMatchNeeded" if opt.get("if_match") else "IfMatch"]
     if has_tag(opt, method):
         found += ["IfNoneMatch"]
     if method == "get" and is_document:
@@ -134,6 +178,8 @@ def _parameter(parameter: Schema) -> Schema:
     schema |= known.get("schema", {})
     if schema.get("type") == "string" and "enum" not in schema:
         schema.setdefault("maxLength", 200)
+    if schema.get("type") == "integer":
+        schema = {"format": "int64", "minimum": 0, "maximum": 2**53 - 1} | schema
     if schema.get("type") == "array":
         schema.setdefault("maxItems", 20)
     if "description" in known:
@@ -147,14 +193,19 @@ def _content(opt: Mapping[str, Any], refs: dict[type, Schema]) -> Schema:
         text: Schema = {"schema": {"type": "string", "maxLength": 20_000}}
         return dict.fromkeys(opt.get("media", ("text/plain",)), text)
     if "media" in opt:
-        given: Schema = {media_type: {"schema": {"type": "string"}} for media_type in opt["media"]}
+        given: Schema = {
+            media_type: {"schema": {"type": "string", "maxLength": _LARGEST_TEXT}} for media_type in opt["media"]
+        }
         return given | (_json(refs[opt["answer"]]) if "answer" in opt else {})
     if "schema" in opt:
         return {"application/schema+json": {"schema": {"type": "object"}}}
     if "items" in opt:
         return _json(_page("items", refs[opt["items"]]))
     if "events" in opt:
-        streams: Schema = {media_type: {"schema": {"type": "string"}} for media_type in opt.get("streams", ())}
+        streams: Schema = {
+            media_type: {"schema": {"type": "string", "maxLength": _LARGEST_TEXT}}
+            for media_type in opt.get("streams", ())
+        }
         return _json(_page("events", reference("Event"))) | streams
     return _json(refs[opt["answer"]])
 

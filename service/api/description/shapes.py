@@ -12,8 +12,11 @@ from msgspec import UNSET, Struct, structs
 from events.catalog import CATALOG
 from events.confidential import SHAPES
 from events.former import FORMER
-from events.schemas import Schema, components, envelope_schema
+from events.schemas import Schema, components, either, envelope_schema, something
+from service.api.claims import NewPart
 from service.api.http.served import Receipt, RecordedEvent
+from service.api.policies import Activation
+from service.verification.policy import BUILT_IN
 
 _SHAPES = "#/components/schemas/{name}"
 _LARGEST_EVENT = 61_440
@@ -48,6 +51,13 @@ _MEMBERS: dict[str, Schema] = {
 }
 """What holds of a member of any answer by its name, where its own type says less."""
 
+_RULES: dict[type, Schema] = {
+    NewPart: either("claim_id", "claim"),
+    Activation: either("name", "policy"),
+    **{shape: something(shape.__struct_fields__) for shape in SHAPES.values()},
+}
+"""What requests check beside the types of their members."""
+
 
 def reference(name: str) -> Schema:
     """Return a reference to a component."""
@@ -57,9 +67,10 @@ def reference(name: str) -> Schema:
 def shapes(types: Iterable[type]) -> tuple[dict[type, Schema], dict[str, Schema]]:
     """Return a reference for each type that a route takes or gives, and all components that they refer to."""
     types = list(dict.fromkeys([*types, Receipt]))
-    references, found = components([*types, *dict.fromkeys(SHAPES.values())], _SHAPES)
+    references, found = components([*types, *dict.fromkeys(SHAPES.values())], _SHAPES, _RULES)
     _say_what_answers_have(found, types)
     _say_in_confidence(found)
+    found["Activation"]["properties"]["name"] = {"enum": [*BUILT_IN, None], "type": ["string", "null"]}
     found |= {name: shape for name, shape in _events().items() if name not in found or "discriminator" in shape}
     for name, shape in found.items():
         found[name] = _bounded(shape, is_request=shape.get("additionalProperties") is False)
@@ -101,7 +112,6 @@ def _say_in_confidence(found: dict[str, Schema]) -> None:
         del properties["sealed"]
         properties["confidential"] = _CONFIDENTIAL | {"anyOf": [reference(shape.__name__), {"type": "null"}]}
         properties["erased"] = _ERASED
-        found[shape.__name__]["minProperties"] = 1
     del found["Sealed"]
 
 
@@ -127,7 +137,7 @@ def _events() -> dict[str, Schema]:
             {
                 "allOf": [
                     reference("CloudEvent"),
-                    {"type": "object", "properties": {"type": {"const": type_}, "data": content}},
+                    {"type": "object", "properties": {"type": {"type": "string", "enum": [type_]}, "data": content}},
                 ]
             },
         )
@@ -145,7 +155,7 @@ def _events() -> dict[str, Schema]:
         )
     for titled in (*whole.values(), *shown.values()):
         titled[1]["title"] = titled[0]
-    cloud_event = envelope_schema({"type": "object"}) | {"title": "CloudEvent"}
+    cloud_event = envelope_schema({"description": "What happened."}) | {"title": "CloudEvent"}
     return (
         renamed
         | {"CloudEvent": cloud_event, "Event": _told_apart(whole, "An event, told apart by its `type`.")}

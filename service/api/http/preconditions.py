@@ -20,6 +20,8 @@ from service.api.http.problems import ApiError
 _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _LONGEST = 16
 _CODED = tuple(f'-{coding}"' for coding in CODINGS)
+LONGEST_LIST = 4_000
+"""Characters that a list of entity tags may have."""
 
 
 def etag(ledger: Ledger, version: int, generation: int, beside: bytes = b"") -> str:
@@ -34,10 +36,15 @@ def content_tag(content: bytes) -> str:
 
 
 def not_modified(request: Request[Any, Any, Any], tag: str) -> str | None:
-    """Return the tag by which the caller has this version already, if it does: If-None-Match, weakly compared."""
+    """Return the tag by which the caller has this version already, if it does: If-None-Match, weakly compared.
+
+    Raises ``bad-request`` for a list that is too long.
+    """
     named = fields.value(request, b"if-none-match")
     if named is None:
         return None
+    if len(named) > LONGEST_LIST:
+        raise ApiError("bad-request", f"If-None-Match: more than {LONGEST_LIST} characters")
     if named.strip() == "*":
         return tag
     wanted = tag.removeprefix("W/")

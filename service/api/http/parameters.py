@@ -1,0 +1,51 @@
+"""Query parameters: those that are identifiers and the like, checked; and a refusal of those that there are not.
+
+A filter that is misspelt would otherwise list everything, and look as if it had been heeded.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar.middleware import ASGIMiddleware
+from litestar.params import QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from events.identifiers import ClaimId, SourceId, StoryId
+from events.words import Party, Tag
+from service.api.http.problems import ApiError
+
+
+def _checked(type_: Any, description: str) -> QueryParameter:  # noqa: ANN401 - a type with a pattern
+    schema = msgspec.json.schema(type_)
+    return QueryParameter(pattern=schema["pattern"], max_length=schema.get("maxLength", 64), description=description)
+
+
+StoryQuery = Annotated[str | None, _checked(StoryId, "A story's identifier.")]
+ClaimQuery = Annotated[str | None, _checked(ClaimId, "A claim's identifier.")]
+SourceQuery = Annotated[str | None, _checked(SourceId, "A source's identifier.")]
+PartyQuery = Annotated[str | None, _checked(Party, "A party whose interest the claim touches.")]
+TagQuery = Annotated[str | None, _checked(Tag, "A tag of the claim.")]
+TextQuery = Annotated[str | None, QueryParameter(max_length=200, description="Words that the claim has.")]
+
+
+class KnownParameters(ASGIMiddleware):
+    """Refuses a request with a query parameter that its operation does not have."""
+
+    def __init__(self) -> None:
+        self.of_operation: Mapping[str, frozenset[str]] = {}
+        """The query parameters of each operation, by its identifier."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let a request pass, or raise ``bad-request`` (400) naming what there is not."""
+        if given := scope["query_string"]:
+            known = self.of_operation.get(getattr(scope["route_handler"], "operation_id", ""))
+            if known is not None:
+                for name, value in parse_qsl(given.decode("latin-1"), keep_blank_values=True):
+                    if name not in known:
+                        there = ", ".join(sorted(known)) or "none"
+                        raise ApiError("bad-request", f"there is no parameter {name[:80]!r} here; there is {there}")
+                    if name == "limit" and value == "null":  # Litestar reads it as one that was left out
+                        raise ApiError("bad-request", "limit: it is a whole number")
+        await next_app(scope, receive, send)
