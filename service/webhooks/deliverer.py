@@ -14,8 +14,9 @@ from typing import Final
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from events import catalog
 from events.envelope import Entry
-from events.errors import LedgerError
+from events.errors import LedgerDamaged, LedgerError
 from events.ledger import Ledger
 from service.projections.documents import WebhookDocument
 from service.verification.commands import Recorder
@@ -25,12 +26,16 @@ from service.webhooks.egress import Egress
 from service.webhooks.formats import Formats
 from service.webhooks.lane import Lane, Tools
 from service.webhooks.matching import concerns
-from service.webhooks.queues import FETCHES_BELOW, Delivery, Look, Queues, Tries, now_ms
+from service.webhooks.queues import Delivery, Look, Queues, Tries, now_ms
 from service.webhooks.traits import Traits
 
 _LOG = structlog.get_logger("onrecord.webhooks")
 _IN_ONE_LANE: Final = 32
 """Attempts that a webhook has before the others have theirs."""
+_MOST_QUEUED: Final = 10_000
+"""Deliveries that are queued in one call of the script, and those of one event more."""
+_AFTER_A_FAULT: Final = 10_000
+"""Milliseconds for which a webhook rests whose lane ended with a fault of ours."""
 _TAKEN: Final = 30_000
 """Milliseconds after which a webhook is looked at again whose lane was never ended."""
 _LONGEST_WAIT = 1.0
@@ -92,30 +97,48 @@ class Deliverer:
                 if not entries:
                     continue
                 matches: dict[str, list[Delivery]] = {}
+                count = 0
                 for entry in entries:
-                    await self._match(entry, matches)
-                if not await self._queues.dispatch(place, entries[-1].position, matches):
-                    return  # another worker was quicker: begin again from where it is
-                place = entries[-1].position
-                if matches:
-                    self._woken.set()
+                    count += await self._match(entry, matches)
+                    if count < _MOST_QUEUED and entry is not entries[-1]:
+                        continue
+                    if not await self._queues.dispatch(place, entry.position, matches):
+                        return  # another worker was quicker: begin again from where it is
+                    if matches:
+                        self._woken.set()
+                    place, matches, count = entry.position, {}, 0
 
-    async def _match(self, entry: Entry, matches: dict[str, list[Delivery]]) -> None:
-        """Add an event to those of the webhooks that it concerns, and know of a webhook what it says."""
+    async def _match(self, entry: Entry, matches: dict[str, list[Delivery]]) -> int:
+        """Add an event to those of the webhooks that it concerns, and know of a webhook what it says.
+
+        Return how many webhooks it concerns.
+        """
         if not len(self._book.index) and not entry.envelope.type.startswith("webhook."):
-            return
+            return 0
         traits = Traits(entry)
+        count = 0
         for webhook_id in self._book.index.concerned(traits):
             document = self._book.get(webhook_id)
             if document and document.position < entry.position:
                 matches.setdefault(webhook_id, []).append(Delivery(entry.position, traits.claim))
+                count += 1
         if traits.type.startswith("webhook."):
-            webhook_id = entry.envelope.subject
-            if await self._book.read_again(webhook_id) is None:
-                await self._queues.forget(webhook_id)
-            else:
-                await self._queues.wake(webhook_id)
-            self._woken.set()
+            await self._learn(entry.envelope.subject, afresh=traits.type == catalog.WebhookEnabled.TYPE)
+        return count
+
+    async def _learn(self, webhook_id: str, *, afresh: bool) -> None:
+        """Know of a webhook what was recorded of it; what was kept of a deleted one's deliveries goes."""
+        if await self._book.read_again(webhook_id) is None:
+            if lane := self._lanes.get(webhook_id):
+                lane.cancel()
+                await asyncio.wait([lane])
+            await self._queues.settled()
+            await self._queues.forget(webhook_id)
+            return
+        if afresh:
+            await self._queues.afresh(webhook_id)
+        await self._queues.wake(webhook_id)
+        self._woken.set()
 
     # ---------------------------------------------------------------------------------- what is due
 
@@ -147,26 +170,40 @@ class Deliverer:
 
     async def _lane(self, webhook_id: str) -> None:
         """Look at a webhook's queue, make some attempts, and rest."""
-        document = self._book.get(webhook_id)
-        if document is None or document.status != "active":
-            await self._queues.leave(webhook_id)
-            return
-        earliest = 0
+        earliest = now_ms() + _AFTER_A_FAULT
         try:
-            ordered = document.webhook.ordered is not None
+            document = self._book.get(webhook_id)
+            ordered = document is not None and document.webhook.ordered is not None
             look = await self._queues.look(webhook_id, _IN_ONE_LANE, ordered=ordered)
-            if look.health.quiet_until <= now_ms():
-                if look.waiting < FETCHES_BELOW and (look.behind is not None or look.replay):
-                    earliest = await self._fetch(document, look)
-                if look.due:
-                    await self._attempts(document, look)
-                elif ordered and look.waiting:
-                    earliest = max(earliest, now_ms() + 1000)  # a delivery that is due waits for one that is not yet
+            if document is None or document.version != look.version:  # the dispatcher has not come to it yet
+                document = await self._book.read_again(webhook_id)
+            if document is None or document.status != "active":
+                earliest = -1
+                return
+            earliest = await self._look_after(document, look)
         finally:
-            await self._queues.rest(webhook_id, earliest=earliest)
+            if earliest < 0:
+                await self._queues.leave(webhook_id)
+            else:
+                await self._queues.rest(webhook_id, earliest=earliest)
 
-    async def _fetch(self, document: WebhookDocument, look: Look) -> int:
-        """Queue some of what a webhook has to fetch from the ledger, and return when to do that again (ms)."""
+    async def _look_after(self, document: WebhookDocument, look: Look) -> int:
+        """Do what is to be done for a webhook, and return before when nothing is (ms; 0: nothing says)."""
+        now = now_ms()
+        lane = Lane(self._tools, document, look, self._book.get)
+        if look.has_to_tell(now):
+            await lane.tell()
+        if look.health.quiet_until > now:
+            return 0
+        if look.fetches(now):
+            await self._fetch(document, look)
+        if look.due:
+            return await self._attempts(document, look, lane)
+        is_ordered = document.webhook.ordered is not None
+        return now + 1000 if is_ordered and look.waiting else 0  # one that is due waits for one that is not yet
+
+    async def _fetch(self, document: WebhookDocument, look: Look) -> None:
+        """Queue some of what a webhook has to fetch from the ledger."""
         replay = None if look.behind is not None else look.replay
         after = look.behind if replay is None else replay.after
         end = (await self._queues.place() or 0) if replay is None else replay.end
@@ -181,18 +218,24 @@ class Deliverer:
             reached = entry.position
             if len(found) >= most and n + 1 < len(entries):
                 break
-        await self._queues.fetched(document.id, look, found, reached)
-        return now_ms() + int(1000 * len(found) / replay.rate) if replay and replay.rate else 0
+        next_at = now_ms() + int(1000 * len(found) / replay.rate) if replay and replay.rate else 0
+        await self._queues.fetched(document.id, look, found, reached, next_at=next_at)
 
-    async def _attempts(self, document: WebhookDocument, look: Look) -> None:
-        """Try what is due: one delivery alone if the endpoint has not just taken one, and several at once if it has."""
-        entrusted = await self._book.entrusted(document)
-        if entrusted is None:
+    async def _attempts(self, document: WebhookDocument, look: Look, lane: Lane) -> int:
+        """Try what is due: one delivery alone if the endpoint has not just taken one, and several at once if it has.
+
+        Return before when nothing more is to be done (ms).
+        """
+        lane.entrusted = await self._book.entrusted(document)
+        if lane.entrusted is None:
             _LOG.error("the vault has nothing of a webhook", webhook=document.id)
-            return
-        entries = await self._ledger.at(iter([delivery.position for delivery, _ in look.due]))
+            return now_ms() + _AFTER_A_FAULT
+        try:
+            entries = await self._ledger.at(iter([delivery.position for delivery, _ in look.due]))
+        except LedgerDamaged as error:  # which must not end what the others are told
+            _LOG.error("what a webhook is to be told is missing", webhook=document.id, error=str(error))
+            return now_ms() + _AFTER_A_FAULT
         work = [(delivery, tries, entry) for (delivery, tries), entry in zip(look.due, entries, strict=True)]
-        lane = Lane(self._tools, document, entrusted, look)
         alone = 0 if look.is_proven else 1
         for each in work[:alone]:
             await lane.attempt(*each)
@@ -201,6 +244,7 @@ class Deliverer:
         if lane.has_disabled:
             await self._book.read_again(document.id)
         await lane.rest()
+        return 0
 
     async def _at_once(
         self, document: WebhookDocument, lane: Lane, work: Sequence[tuple[Delivery, Tries, Entry]]
@@ -212,4 +256,9 @@ class Deliverer:
             async with limit:
                 await lane.attempt(delivery, tries, entry)
 
-        await asyncio.gather(*(one(*each) for each in work))
+        try:
+            async with asyncio.TaskGroup() as attempts:
+                for each in work:
+                    attempts.create_task(one(*each))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed

@@ -2,8 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -23,15 +22,13 @@ from service.webhooks.egress import Egress
 from service.webhooks.formats import Formats
 from service.webhooks.kept import Kept
 from service.webhooks.matching import concerns
-from service.webhooks.queues import Became, Delivery, Look, Queues, Settled, Tries, now_ms, state_of
+from service.webhooks.queues import BETWEEN_TOLD, Became, Delivery, Look, Queues, Settled, Tries, now_ms, state_of
 from service.webhooks.registry import folded
 from service.webhooks.schedule import Health, Verdict
 from service.webhooks.slots import Slots
 from service.webhooks.traits import Traits
 
 _LOG = structlog.get_logger("onrecord.webhooks")
-BETWEEN_TOLD: Final = 3_600_000
-"""Milliseconds between two events about the circuit of one webhook."""
 
 
 class Tools:
@@ -60,12 +57,19 @@ class _Told(Struct, frozen=True):
 
 
 class Lane:
-    """Makes attempts for one webhook. ``health`` is how its endpoint does now."""
+    """Makes attempts for one webhook. ``health`` is how its endpoint does now.
 
-    def __init__(self, tools: Tools, document: WebhookDocument, entrusted: Kept, look: Look) -> None:
-        self._tools, self._document, self._entrusted = tools, document, entrusted
+    ``known`` returns what is known of a webhook at the moment; ``entrusted`` is what the vault has of this one.
+    """
+
+    def __init__(
+        self, tools: Tools, document: WebhookDocument, look: Look, known: Callable[[str], WebhookDocument | None]
+    ) -> None:
+        self._tools, self._document, self._known = tools, document, known
+        self.entrusted: Kept | None = None
         self.health = look.health
         self._told = _Told(look.health, look.told, look.told_at)
+        self._told_with = (document.kept, document.webhook.format)
         self.has_disabled = False
         self._has_ended = False
         self._rate = document.webhook.rate
@@ -73,15 +77,15 @@ class Lane:
 
     async def attempt(self, delivery: Delivery, tries: Tries, entry: Entry) -> None:
         """Try a delivery, unless the endpoint is left alone by now, and write what came of it."""
-        if not tries.forced and not concerns(self._document.webhook.filters, Traits(entry), self._document.id):
-            await self._settle(delivery, tries, "dropped")
-            return
         message = await self._tools.formats.message(entry, self._document.webhook.format)
         await self._keep_pace()
         async with self._tools.slots.one():
-            if self._has_ended:
+            if not self._goes_on() or self.entrusted is None:
                 return
-            attempted = await attempt(self._tools.egress, self._entrusted, message, self._tools.key)
+            if not tries.forced and not concerns(self._document.webhook.filters, Traits(entry), self._document.id):
+                await self._settle(delivery, tries, "dropped")
+                return
+            attempted = await attempt(self._tools.egress, self.entrusted, message, self._tools.key)
         became, verdict = self._judge(attempted, tries)
         log = Logged(
             position=delivery.position,
@@ -92,12 +96,33 @@ class Lane:
             attempted=attempted,
             next_attempt_at=verdict.retry_at,
         )
-        await self._settle(delivery, tries, became, retry_at=verdict.retry_at or 0, log=msgspec.json.encode(log))
-        await self._tell(verdict)
+        await self._settle(
+            delivery,
+            tries,
+            became,
+            retry_at=verdict.retry_at or 0,
+            log=msgspec.json.encode(log),
+        )
+        if verdict.disable:
+            self.has_disabled = True
+            disabled = catalog.WebhookDisabled(webhook_id=self._document.id, why=verdict.disable)
+            await self._record(disabled, f"disable:{self._document.version}")
+        else:
+            await self.tell()
+
+    def _goes_on(self) -> bool:
+        """Whether the webhook is still to be told, and in the same way; its filters are those of this moment."""
+        now = self._known(self._document.id)
+        if now is None or now.status != "active" or (now.kept, now.webhook.format) != self._told_with:
+            self._has_ended = True
+        else:
+            self._document = now
+        return not self._has_ended
 
     def _judge(self, attempted: Attempted, tries: Tries) -> tuple[Became, Verdict]:
-        """Return what an attempt comes to; whatever fails at once with others is one failure, and ends the lane."""
+        """Return what an attempt comes to; the lane ends when the endpoint is to be left alone, or no longer is."""
         if attempted.succeeded:
+            self._has_ended = self._has_ended or self.health.is_open  # it comes back: look again, at what is oldest
             self.health = Health()
             return "delivered", Verdict(self.health)
         verdict = schedule.after_failure(
@@ -126,26 +151,35 @@ class Lane:
             await asyncio.sleep(at - now)
 
     async def _settle(
-        self, delivery: Delivery, tries: Tries, became: Became, *, retry_at: int = 0, log: bytes = b""
+        self,
+        delivery: Delivery,
+        tries: Tries,
+        became: Became,
+        *,
+        retry_at: int = 0,
+        log: bytes = b"",
     ) -> None:
         state = {} if self.health == self._told.health else state_of(self.health)
+        comes_back = self._told.health.is_open and not self.health.is_open
         self._told = _Told(self.health, self._told.open, self._told.at)
-        await self._tools.queues.settle(Settled(self._document.id, delivery, tries, became, retry_at, log, state))
+        settled = Settled(self._document.id, delivery, tries, became, retry_at, log, comes_back, state)
+        await self._tools.queues.settle(settled)
 
-    async def _tell(self, verdict: Verdict) -> None:
-        """Record that the endpoint was disabled, or that its circuit opened or closed, at most once an hour."""
-        now = now_ms()
-        if verdict.disable:
-            self.has_disabled = True
-            disabled = catalog.WebhookDisabled(webhook_id=self._document.id, why=verdict.disable)
-            await self._record(disabled, f"disable:{self._document.version}")
-        elif self.health.is_open != self._told.open and now - self._told.at >= BETWEEN_TOLD:
-            self._told = _Told(self._told.health, self.health.is_open, now)
-            event: Event = catalog.WebhookCircuitClosed(webhook_id=self._document.id)
-            if self.health.is_open:
-                event = catalog.WebhookCircuitOpened(webhook_id=self._document.id, failures=self.health.failures)
-            await self._tools.queues.told(self._document.id, open_=self.health.is_open, at=now)
-            await self._record(event, f"circuit:{now}")
+    async def tell(self) -> None:
+        """Record that the circuit opened or closed, at most once an hour.
+
+        The command is named after what was told before, so that it is recorded once, however many workers race and
+        wherever one of them is killed.
+        """
+        now, before = now_ms(), self._told
+        if self.health.is_open == before.open or now - before.at < BETWEEN_TOLD:
+            return
+        self._told = _Told(before.health, self.health.is_open, now)
+        event: Event = catalog.WebhookCircuitClosed(webhook_id=self._document.id)
+        if self.health.is_open:
+            event = catalog.WebhookCircuitOpened(webhook_id=self._document.id, failures=self.health.failures)
+        await self._record(event, f"circuit:{before.at}")
+        await self._tools.queues.told(self._document.id, open_=self._told.open, at=now)
 
     async def _record(self, event: Event, name: str) -> None:
         """Record what became of a webhook, unless it was deleted or disabled meanwhile."""

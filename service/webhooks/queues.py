@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Struct
 from redis.exceptions import NoScriptError
 
-from events.errors import LedgerError
 from events.keys import LedgerKeys
 from events.store import Script, Store, answering
 from service.webhooks.schedule import Health
@@ -30,6 +29,8 @@ _DISPATCH = Script("service.webhooks", "dispatch.lua")
 _SETTLE = Script("service.webhooks", "settle.lua")
 _FETCHED = Script("service.webhooks", "fetched.lua")
 _REST = Script("service.webhooks", "rest.lua")
+BETWEEN_TOLD: Final = 3_600_000
+"""Milliseconds between two events about the circuit of one webhook."""
 FETCHES_BELOW: Final = LONGEST_QUEUE // 2
 """Deliveries in a queue below which a webhook fetches from the ledger."""
 _MOST_DUE = 1_000
@@ -87,6 +88,19 @@ class Look(Struct, frozen=True):
     told: bool = False
     told_at: int = 0
     delivered: int = 0
+    replay_at: int = 0
+    """From when on the next part of the replay may be fetched (ms)."""
+    version: int = 0
+    """How many events the webhook's stream has."""
+
+    def fetches(self, now: int) -> bool:
+        """Whether something is to be fetched from the ledger."""
+        has_more = self.behind is not None or (self.replay is not None and self.replay_at <= now)
+        return has_more and self.waiting < FETCHES_BELOW
+
+    def has_to_tell(self, now: int) -> bool:
+        """Whether it is to be recorded that the circuit opened or closed."""
+        return self.health.is_open != self.told and now - self.told_at >= BETWEEN_TOLD
 
     @property
     def is_proven(self) -> bool:
@@ -103,6 +117,8 @@ class Settled(Struct, frozen=True):
     became: Became
     retry_at: int = 0
     log: bytes = b""
+    comes_back: bool = False
+    """Whether the endpoint was left alone until now: what waits for it is due at once, in the ledger's order."""
     state: Mapping[str, str | int] = {}
 
 
@@ -143,10 +159,13 @@ class Queues:
         with answering():
             return bool(await _DISPATCH.run(self._store, keys, args))
 
-    async def fetched(self, webhook_id: str, look: Look, deliveries: Sequence[Delivery], to: int) -> bool:
+    async def fetched(
+        self, webhook_id: str, look: Look, deliveries: Sequence[Delivery], to: int, *, next_at: int = 0
+    ) -> bool:
         """Queue what a webhook fetched from the ledger by itself, up to ``to``; return whether nobody else did.
 
-        It is what its queue could not take, if it is behind, else a part of its replay.
+        It is what its queue could not take, if it is behind, else a part of its replay, the next one not before
+        ``next_at`` (ms).
         """
         if look.behind is not None or look.replay is None:
             field, before, after = "behind", str(look.behind), str(to)
@@ -155,7 +174,8 @@ class Queues:
             after = "" if to >= look.replay.end else _encoded(Replay(to, look.replay.end, look.replay.rate))
         keys = [self._keys.webhook(webhook_id, part) for part in ("queue", "state")]
         keys += [self._keys.webhooks_due, self._keys.duty(DISPATCHER)]
-        args: list[Any] = [webhook_id, field, before, after, now_ms(), *(delivery.member for delivery in deliveries)]
+        args: list[Any] = [webhook_id, field, before, after, now_ms(), next_at]
+        args += [delivery.member for delivery in deliveries]
         with answering():
             return bool(await _FETCHED.run(self._store, keys, args))
 
@@ -187,7 +207,7 @@ class Queues:
     async def rest(self, webhook_id: str, *, earliest: int = 0) -> bool:
         """Look at a webhook when something is next to be done for it. Return whether there is anything."""
         keys = [self._keys.webhook(webhook_id, part) for part in ("queue", "state")]
-        args: list[Any] = [webhook_id, now_ms(), earliest, FETCHES_BELOW]
+        args: list[Any] = [webhook_id, now_ms(), earliest, FETCHES_BELOW, BETWEEN_TOLD]
         with answering():
             return bool(await _REST.run(self._store, [*keys, self._keys.webhooks_due], args))
 
@@ -215,11 +235,12 @@ class Queues:
             pipeline = self._store.pipeline(transaction=False)
             pipeline.zcard(queue)
             pipeline.hgetall(state)
+            pipeline.llen(self._keys.positions(webhook_id))
             if ordered:
                 pipeline.zrange(queue, 0, -1, withscores=True)
             else:
                 pipeline.zrangebyscore(queue, "-inf", now, start=0, num=most, withscores=True)
-            waiting, fields, members = await pipeline.execute()
+            waiting, fields, version, members = await pipeline.execute()
             waits = sorted((Delivery.parse(name), int(score)) for name, score in members)
             if ordered:
                 waits = list(_first_of_each_claim(waits))
@@ -236,6 +257,8 @@ class Queues:
             known.get("told") == "1",
             int(known.get("told_at", 0)),
             int(known.get("delivered", 0)),
+            int(known.get("replay_at", 0)),
+            version,
         )
 
     async def state(self, webhook_id: str) -> dict[str, str]:
@@ -253,6 +276,16 @@ class Queues:
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
         await outcome
+
+    async def settled(self) -> None:
+        """Wait until whatever is being written is written."""
+        while self._flushing is not None:
+            await asyncio.wait([self._flushing])
+
+    async def afresh(self, webhook_id: str) -> None:
+        """Forget how the endpoint of a webhook did, which is told again after it was not."""
+        with answering():
+            await self._store.hset(self._keys.webhook(webhook_id, "state"), mapping=state_of(Health()))
 
     async def told(self, webhook_id: str, *, open_: bool, at: int) -> None:
         """Keep what is recorded of a webhook's circuit, and when."""
@@ -295,6 +328,7 @@ class Queues:
         after = Tries(before.made + 1, before.first_at or now, before.forced)
         args: list[Any] = [settled.delivery.member, before.made, now, settled.became]
         args += [settled.retry_at, msgspec.json.encode(after), settled.log, MOST_LOGGED, MOST_DEAD]
+        args.append(int(settled.comes_back))
         return keys, args + [part for pair in settled.state.items() for part in pair]
 
 
@@ -332,7 +366,7 @@ def _each_told(outcomes: Sequence[asyncio.Future[None]]) -> Iterator[None]:
     failure: Exception | None = None
     try:
         yield
-    except LedgerError as error:
+    except Exception as error:  # noqa: BLE001 - whoever waits raises it
         failure = error
     except BaseException:
         for outcome in outcomes:

@@ -22,6 +22,9 @@ _LONGEST_RETRY_AFTER = 24 * 3_600_000
 _DISABLED_AFTER = 5 * 24 * 3_600_000
 """Milliseconds of nothing but failures after which an endpoint is disabled."""
 _BUSY = {429, 502, 504}
+"""Statuses that slow an endpoint down."""
+_LATER = _BUSY | {503}
+"""Statuses with which a ``Retry-After`` is about the endpoint as a whole."""
 _GONE = 410
 
 
@@ -57,23 +60,25 @@ def after_failure(  # noqa: PLR0913 - what a failure is judged by
 ) -> Verdict:
     """Return what a failed attempt comes to, the first one being ``attempt`` 1.
 
-    ``status`` is None if there was no answer, ``retry_after`` the header of that name (RFC 9110).
+    ``status`` is None if there was no answer, ``retry_after`` the header of that name (RFC 9110). Attempts that were
+    under way when the endpoint began to be left alone say nothing new of it.
     """
-    failures = health.failures + 1
+    is_quiet = health.quiet_until > now
+    failures = health.failures + (not is_quiet)
     since = health.failing_since or now
     asked = milliseconds_of(retry_after, now)
-    quiet = now + asked if asked and status in _BUSY else 0
-    if status in _BUSY and not asked:
-        quiet = now + jittered(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
+    quiet = max(now + asked if asked and status in _LATER else 0, health.quiet_until if is_quiet else 0)
+    if status in _BUSY and not quiet:
+        quiet = now + jittered(min(_SHORTEST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE))
     opened = health.opened
-    if failures >= _OPENS_AFTER:
+    if failures >= _OPENS_AFTER and not is_quiet:
         quiet = max(quiet, now + jittered(min(_SHORTEST_OPEN * 2**opened, _LONGEST_OPEN)))
         opened = min(opened + 1, 10)
     after = structs.replace(
         health,
         failures=failures,
         failing_since=since,
-        is_open=failures >= _OPENS_AFTER,
+        is_open=health.is_open or failures >= _OPENS_AFTER,
         opened=opened,
         quiet_until=quiet,
     )

@@ -5,7 +5,10 @@
 -- KEYS  1 queue   2 tries   3 state   4 log   5 dead deliveries
 -- ARGV  delivery, attempts until now, now (ms), what became of it ('delivered', 'retry', 'dead', 'dropped'),
 --       when it is tried again (ms), its tries in JSON, the entry of the log in JSON (empty: none),
---       the most entries of the log, the most dead deliveries, and then the fields and values of the state
+--       the most entries of the log, the most dead deliveries, '1' if the endpoint was left alone until now and takes
+--       something again, and then the fields and values of the state
+-- What waits for an endpoint that takes something again is due at once, in the order of the ledger.
+--
 -- Returns 1, or 0 if the delivery is not as it was when the attempt began: then it is only logged.
 
 local position, now, became = ARGV[1], tonumber(ARGV[3]), ARGV[4]
@@ -26,7 +29,10 @@ if as_it_was then
     end
   end
 end
-if #ARGV > 9 then redis.call('HSET', KEYS[3], unpack(ARGV, 10)) end
+if ARGV[10] == '1' then
+  for _, each in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], now, each) end
+end
+if #ARGV > 10 then redis.call('HSET', KEYS[3], unpack(ARGV, 11)) end
 if became ~= 'dropped' then
   redis.call('HINCRBY', KEYS[3], 'attempts', 1)
   redis.call('HINCRBY', KEYS[3], became == 'delivered' and 'delivered' or 'failed', 1)

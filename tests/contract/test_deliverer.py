@@ -1,10 +1,6 @@
 """Delivering the ledger to endpoints: what comes, how often, in which order, and what becomes of what does not."""
 
 import asyncio
-import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,122 +8,12 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from events import catalog
-from events.endpoints import Filters, Webhook
-from events.identifiers import derived_id, new_id
-from events.ledger import Ledger
-from events.records import Claim, Source, Statement, Story
-from events.store import Store
-from events.words import SourceKind, Stance
-from service.auth import vault as vaults
-from service.auth.vault import Vault
-from service.projections.queries import Queries
-from service.verification.commands import Caller, Recorder
+from events.endpoints import Filters
 from service.webhooks import kept
 from service.webhooks import queues as of_queues
-from service.webhooks.book import Book
-from service.webhooks.deliverer import Deliverer
-from service.webhooks.deliveries import Deliveries
-from service.webhooks.egress import Bounds, Egress
-from service.webhooks.formats import Formats
-from service.webhooks.queues import Queues, Replay
-from service.webhooks.registry import Endpoint, Registry
-from service.worker import Worker
+from service.webhooks.queues import Replay
+from tests.contract.delivering import QUICK, Desk, everything, is_so, until
 from tests.e2e.receiving import Receiver, receiving
-
-QUICK = (0.0, 0.02, 0.02, 0.02)
-SOURCE = derived_id("source", "witness")
-PERSON = Source(name="Witness", kind=SourceKind.PERSON)
-
-
-class Desk:
-    """Records on a ledger, registers webhooks, and runs deliverers."""
-
-    def __init__(self, store: Store, ledger: Ledger, vault: Vault) -> None:
-        self.store, self.ledger, self.vault = store, ledger, vault
-        self.recorder = Recorder(ledger)
-        self.egress = Egress(
-            allowed=[ipaddress.ip_network("127.0.0.0/8")], bounds=Bounds(connect=1, first_byte=0.5, total=1)
-        )
-        self.registry = Registry(self.recorder, vault, self.egress)
-        self.queues = Queues(store, ledger.keys)
-        self.deliveries = Deliveries(store, ledger)
-        self.commands = 0
-
-    def caller(self) -> Caller:
-        """Return a caller with a command of its own."""
-        self.commands += 1
-        return Caller("key_1", f"command-{self.commands}", f"{self.commands:064x}")
-
-    async def hook(self, receiver: Receiver, **more: Any) -> str:
-        """Register a webhook that is told at once."""
-        outcome = await self.registry.register(
-            Webhook(**more), Endpoint(receiver.url(), {}), self.caller(), verified=True
-        )
-        event = outcome.happened[0].event
-        assert isinstance(event, catalog.WebhookRegistered)
-        return event.webhook_id
-
-    async def claim(self) -> str:
-        """Register a story with a claim."""
-        story, claim = new_id("story"), new_id("claim")
-        await self.recorder.on_story(catalog.StoryOpened(story_id=story, story=Story(title="t")), self.caller())
-        registered = catalog.ClaimRegistered(claim_id=claim, claim=Claim(story_id=story, text="It fell."))
-        await self.recorder.on_claim([registered], self.caller())
-        return claim
-
-    async def say(self, claim: str, count: int = 1) -> None:
-        """Put stances on record that change no state."""
-        if not await self.ledger.version(SOURCE):
-            witness = catalog.SourceRegistered(source_id=SOURCE, source=PERSON)
-            await self.recorder.on_source(witness, self.caller())
-        for _ in range(count):
-            said = Statement(speaker_id=SOURCE, stance=Stance.QUESTIONS)
-            recorded = catalog.StatementRecorded(claim_id=claim, statement_id=new_id("statement"), statement=said)
-            await self.recorder.on_claim([recorded], self.caller())
-
-    @asynccontextmanager
-    async def delivering(self, schedule: tuple[float, ...] = QUICK) -> AsyncIterator[asyncio.Task[None]]:
-        """Run a deliverer."""
-        queries = Queries(self.store, self.ledger.keys)
-        book = Book(self.recorder, queries, self.vault)
-        deliverer = Deliverer(
-            self.ledger,
-            self.queues,
-            book,
-            self.recorder,
-            self.egress,
-            Formats(queries),
-            self.vault.signing,
-            attempts=schedule,
-        )
-        running = asyncio.create_task(deliverer.run())
-        try:
-            yield running
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
-
-
-@pytest.fixture
-async def desk(store: Store, ledger: Ledger, worker: Worker, tmp_path: Path) -> AsyncIterator[Desk]:
-    """A desk on a ledger whose projections are kept up."""
-    desk = Desk(store, ledger, await vaults.opened(store, ledger.name, "", tmp_path / "secret.key"))
-    yield desk
-    await desk.egress.aclose()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """An endpoint."""
-    async with receiving() as receiver:
-        yield receiver
-
-
-async def until(so: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(seconds):
-        while not await so():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0)
 
 
 async def test_the_ledger_s_bytes_arrive_signed_each_event_once(desk: Desk, receiver: Receiver) -> None:
@@ -177,11 +63,6 @@ async def test_a_failed_attempt_is_tried_again_and_is_logged(desk: Desk, receive
         await until(lambda: is_so(desk, webhook_id, "delivered", "1"))
     state = await desk.queues.state(webhook_id)
     assert (state["attempts"], state["failed"], state["delivered"]) == ("3", "2", "1")
-
-
-async def is_so(desk: Desk, webhook_id: str, name: str, value: str) -> bool:
-    """Whether a counter has a value."""
-    return (await desk.queues.state(webhook_id)).get(name) == value
 
 
 async def test_what_is_never_taken_is_dead_after_the_last_attempt(desk: Desk, receiver: Receiver) -> None:
@@ -240,11 +121,6 @@ async def test_a_deliverer_that_was_ended_loses_nothing(desk: Desk, receiver: Re
     async with desk.delivering():
         await until(lambda: everything(receiver, head - 2))
     assert {int(each.said["sequence"]) for each in receiver.received} == set(range(3, head + 1))
-
-
-async def everything(receiver: Receiver, count: int) -> bool:
-    """Whether so many different events have come."""
-    return len({each.headers["webhook-id"] for each in receiver.received}) >= count
 
 
 async def test_a_dead_endpoint_holds_up_no_other(desk: Desk, receiver: Receiver) -> None:

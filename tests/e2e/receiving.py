@@ -23,12 +23,18 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """Listens on loopback. ``answers`` are the next statuses; then ``status``. ``answers_at_all``: or never."""
+    """Listens on loopback. ``answers`` are the next statuses; then ``status``. ``answers_at_all``: or never.
+
+    While ``answering`` is not set it answers nobody; ``most`` is how many waited for an answer at once.
+    """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.answers: deque[int] = deque()
         self.status, self.headers, self.answers_at_all = 204, "", True
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.waiting = self.most = 0
         self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
         self._new = asyncio.Condition()
@@ -61,6 +67,10 @@ class Receiver:
                 self.received.append(Received(first.split(" ")[1], headers, body))
                 if not self.answers_at_all:
                     await reader.read()
+                self.waiting += 1
+                self.most = max(self.most, self.waiting)
+                await self.answering.wait()
+                self.waiting -= 1
                 status = self.answers.popleft() if self.answers else self.status
                 writer.write(f"HTTP/1.1 {status} So\r\n{self.headers}Content-Length: 0\r\n\r\n".encode())
                 await writer.drain()
