@@ -11,6 +11,7 @@ from events.group_commit import LARGEST_GROUP, Appended, Group
 from events.store import Store
 from service.api.http.access import Application, Asked, Receive, Said, Send
 from service.standing import Standing
+from service.webhooks.attempts import Observed
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _APPEND_SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
@@ -59,6 +60,18 @@ class Metrics:
             "onrecord_append_commands", "Commands by what became of them.", ["outcome"], registry=registry
         )
         self._events = Counter("onrecord_append_events", "Events recorded.", registry=registry)
+        self._attempts = Counter(
+            "onrecord_webhook_attempts",
+            "Attempts to deliver an event to a webhook by what became of it; dropped: its filters had changed.",
+            ["ledger", "outcome"],
+            registry=registry,
+        )
+        self._took = Histogram(
+            "onrecord_webhook_attempt_duration_seconds",
+            "Time that an attempt took.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._leases = Gauge(
             "onrecord_leases_held", "Ledgers of which this process has a duty.", ["duty"], registry=registry
         )
@@ -90,6 +103,12 @@ class Metrics:
                 self._events.inc(0 if outcome.repeated else outcome.count)
             else:
                 self._commands.labels(_OUTCOMES.get(type(outcome), "failed")).inc()
+
+    def attempted(self, observed: Observed) -> None:
+        """Learn what became of an attempt to deliver an event to a webhook."""
+        self._attempts.labels(observed.ledger, observed.became).inc()
+        if observed.seconds:
+            self._took.observe(observed.seconds)
 
     def exposed(self, store: Store) -> Application:
         """Return an application that answers ``GET /metrics`` with this process and every ledger of a store."""

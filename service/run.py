@@ -31,6 +31,7 @@ from service.projections.queries import Queries
 from service.projections.rebuild import RebuildRefused, rebuild
 from service.settings import Settings, wants_traces
 from service.show import claims_table, greeting
+from service.webhooks import attempts
 from service.worker import Workers
 
 _LOG = structlog.get_logger("onrecord.process")
@@ -206,6 +207,7 @@ def _metrics(settings: Settings) -> Metrics | None:
         return None
     metrics = Metrics(VERSION)
     group_commit.OBSERVERS.append(metrics.appended)
+    attempts.OBSERVERS.append(metrics.attempted)
     return metrics
 
 

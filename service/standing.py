@@ -22,6 +22,7 @@ from service.audit.sealer import Sealed, sealed
 from service.projections import status
 from service.projections.status import ProjectionStatus
 from service.reassessor import Progress
+from service.webhooks.counters import Dispatched, dispatched
 
 MOST_LEDGERS = 500
 """Ledgers that have series of their own; ``onrecord_ledgers`` says how many there are."""
@@ -37,6 +38,7 @@ class _Ledger(Struct, frozen=True):
     projections: Sequence[ProjectionStatus]
     reassessor: Progress
     sealed: Sealed
+    dispatched: Dispatched
 
     @property
     def head(self) -> int:
@@ -67,6 +69,11 @@ class Standing:
         self._behind = self._gauge("reassessor_lag_events", "Events that it is behind the ledger.", "ledger")
         self._sealed = self._gauge("sealer_checkpoint", "Events that the last signed checkpoint covers.", "ledger")
         self._unsealed = self._gauge("sealer_lag_events", "Events that it does not cover yet.", "ledger")
+        self._dispatched = self._gauge(
+            "dispatcher_checkpoint", "The last position that is in the queues of webhooks.", "ledger"
+        )
+        self._undispatched = self._gauge("dispatcher_lag_events", "Events that are not in them yet.", "ledger")
+        self._waiting = self._gauge("webhooks_waiting", "Webhooks for which a delivery waits.", "ledger")
         self._left = self._gauge("reassessor_claims_left", "Claims still to look at for one event.", "ledger")
 
     def _gauge(self, name: str, help_: str, *labels: str) -> Gauge:
@@ -123,6 +130,10 @@ class Standing:
         if of.sealed.size:  # else nobody seals it
             self._sealed.labels(of.name).set(of.sealed.size)
             self._unsealed.labels(of.name).set(max(0, of.head - of.sealed.size))
+        if of.dispatched.place is not None:  # else nobody delivers anything
+            self._dispatched.labels(of.name).set(of.dispatched.place)
+            self._undispatched.labels(of.name).set(max(0, of.head - of.dispatched.place))
+            self._waiting.labels(of.name).set(of.dispatched.waiting)
         self._left.labels(of.name).set(of.reassessor.total - of.reassessor.done)
 
 
@@ -133,6 +144,7 @@ async def _ledger(store: Store, name: str) -> _Ledger:
         await status.of_all(store, ledger),
         await reassessor.progress(store, ledger),
         await sealed(store, ledger),
+        await dispatched(store, ledger.keys),
     )
 
 

@@ -65,7 +65,8 @@ class Workers:
 
     def duties(self) -> Counter[str]:
         """Return of how many ledgers this has each duty at this moment."""
-        held = Counter(dict.fromkeys(DUTIES, 0))
+        others = {DUTY: self._archives, WEBHOOKS: self._outbound}
+        held = Counter(dict.fromkeys((*DUTIES, *(duty for duty, of in others.items() if of)), 0))
         for worker in self._workers.values():
             held.update(worker.held())
         return held

@@ -21,7 +21,6 @@ from service.api.http.served import (
     ApiRequest,
     Receipt,
     caller,
-    fresh,
     page_of,
     page_size,
     receipt,
@@ -35,6 +34,7 @@ from service.projections.documents import WebhookDocument
 from service.verification.commands import Outcome
 from service.verification.refusals import NotOnRecord, RuleBroken
 from service.webhooks import kept
+from service.webhooks.counters import Counters, counters
 from service.webhooks.registry import Endpoint, Pinged, Registry
 from service.webhooks.signing import public_key
 
@@ -85,10 +85,11 @@ class WithSecret(Receipt, frozen=True):
 
 
 class WebhookView(WebhookDocument, frozen=True):
-    """A webhook with where it is sent. Of its headers only the names are shown."""
+    """A webhook with where it is sent, and how its deliveries go. Of its headers only the names are shown."""
 
     url: str | None = None
     header_names: tuple[str, ...] = ()
+    deliveries: Counters | None = None
 
 
 class PublicKey(Struct, frozen=True):
@@ -158,14 +159,18 @@ async def list_webhooks(
     opt={"answer": WebhookView, "scope": Scope.WEBHOOKS},
 )
 async def get_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
-    """Read a webhook: where it is sent, what it is told, and whether it is."""
+    """Read a webhook: where it is sent, what it is told, and how its deliveries go.
+
+    Those change without it, so the answer is never 304; its ETag is for If-Match.
+    """
     here = served(request)
     await wait_for_writes(request, WEBHOOKS)
     found = await here.queries.document(WEBHOOKS, webhook_id)
     shown = await _shown(request, [found.raw]) if found else []
     if found is None or not shown:
         raise NotOnRecord(f"there is no webhook {webhook_id[:80]}")
-    return await fresh(request, shown[0], preconditions.etag(here.ledger, found.version, found.generation))
+    tag = preconditions.etag(here.ledger, found.version, found.generation)
+    return Answer(shown[0], headers={"ETag": tag, "Cache-Control": "no-store"})
 
 
 @patch(
@@ -286,9 +291,11 @@ async def _shown(request: ApiRequest, raws: Sequence[bytes]) -> list[bytes]:
     """Return stored documents with what the vault has of them; those of deleted webhooks are left out."""
     documents = [document for raw in raws if (document := _decode(raw)).status != "deleted"]
     entrusted = await kept.kept(request.auth.vault, [document.kept for document in documents])
+    here = served(request)
+    counted = await counters(here.queries.store, here.ledger.keys, [document.id for document in documents])
     views = []
-    for document in documents:
-        view = WebhookView(**structs.asdict(document))
+    for document, deliveries in zip(documents, counted, strict=True):
+        view = WebhookView(**structs.asdict(document), deliveries=deliveries)
         if its := entrusted.get(document.kept):
             view = structs.replace(view, url=its.url, header_names=tuple(sorted(its.headers)))
         views.append(msgspec.json.encode(view))

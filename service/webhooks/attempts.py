@@ -1,7 +1,7 @@
 """One attempt: what is sent, what came of it, and what the log says of that."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -48,6 +48,24 @@ class Logged(Struct, frozen=True, omit_defaults=True):
     attempted: Attempted
     next_attempt_at: int | None = None
     """Milliseconds since 1970, as are all moments here."""
+
+
+class Observed(Struct, frozen=True):
+    """What an attempt of a ledger's webhooks came to, and how long it took (seconds); 0 if nothing was sent."""
+
+    ledger: str
+    became: str
+    seconds: float
+
+
+OBSERVERS: list[Callable[[Observed], None]] = []
+"""Who is told of every attempt of this process, of whichever ledger, once it is written. They must not raise."""
+
+
+def observe(observed: Observed) -> None:
+    """Tell them."""
+    for each in OBSERVERS:
+        each(observed)
 
 
 async def attempt(egress: Egress, kept: Kept, message: Message, key: Ed25519PrivateKey) -> Attempted:

@@ -170,7 +170,7 @@ class Deliverer:
 
     async def _lane(self, webhook_id: str) -> None:
         """Look at a webhook's queue, make some attempts, and rest."""
-        earliest = now_ms() + _AFTER_A_FAULT
+        earliest = 0
         try:
             document = self._book.get(webhook_id)
             ordered = document is not None and document.webhook.ordered is not None
@@ -181,6 +181,9 @@ class Deliverer:
                 earliest = -1
                 return
             earliest = await self._look_after(document, look)
+        except Exception:
+            earliest = now_ms() + _AFTER_A_FAULT
+            raise
         finally:
             if earliest < 0:
                 await self._queues.leave(webhook_id)

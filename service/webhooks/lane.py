@@ -16,8 +16,8 @@ from service.projections.documents import WebhookDocument
 from service.verification.commands import Caller, Recorder
 from service.verification.fold import Happened
 from service.verification.refusals import AlreadyRecorded, Refusal
-from service.webhooks import schedule
-from service.webhooks.attempts import Attempted, Logged, attempt
+from service.webhooks import attempts, schedule
+from service.webhooks.attempts import Attempted, Logged, Observed, attempt
 from service.webhooks.egress import Egress
 from service.webhooks.formats import Formats
 from service.webhooks.kept import Kept
@@ -54,6 +54,17 @@ class _Told(Struct, frozen=True):
     health: Health
     open: bool
     at: int
+
+
+class _Written(Struct, frozen=True):
+    """What is written of an attempt that was made: when the next one is (ms), its log, and how long it took."""
+
+    retry_at: int = 0
+    log: bytes = b""
+    seconds: float = 0.0
+
+
+_NOTHING = _Written()
 
 
 class Lane:
@@ -96,13 +107,8 @@ class Lane:
             attempted=attempted,
             next_attempt_at=verdict.retry_at,
         )
-        await self._settle(
-            delivery,
-            tries,
-            became,
-            retry_at=verdict.retry_at or 0,
-            log=msgspec.json.encode(log),
-        )
+        written = msgspec.json.encode(log)
+        await self._settle(delivery, tries, became, _Written(verdict.retry_at or 0, written, attempted.seconds))
         if verdict.disable:
             self.has_disabled = True
             disabled = catalog.WebhookDisabled(webhook_id=self._document.id, why=verdict.disable)
@@ -150,20 +156,13 @@ class Lane:
             self._next = at + 1 / self._rate
             await asyncio.sleep(at - now)
 
-    async def _settle(
-        self,
-        delivery: Delivery,
-        tries: Tries,
-        became: Became,
-        *,
-        retry_at: int = 0,
-        log: bytes = b"",
-    ) -> None:
+    async def _settle(self, delivery: Delivery, tries: Tries, became: Became, its: _Written = _NOTHING) -> None:
         state = {} if self.health == self._told.health else state_of(self.health)
         comes_back = self._told.health.is_open and not self.health.is_open
         self._told = _Told(self.health, self._told.open, self._told.at)
-        settled = Settled(self._document.id, delivery, tries, became, retry_at, log, comes_back, state)
+        settled = Settled(self._document.id, delivery, tries, became, its.retry_at, its.log, comes_back, state)
         await self._tools.queues.settle(settled)
+        attempts.observe(Observed(self._tools.recorder.ledger.name, became, its.seconds))
 
     async def tell(self) -> None:
         """Record that the circuit opened or closed, at most once an hour.

@@ -1,6 +1,7 @@
 """A desk whose events are delivered by a deliverer in this process, to test with."""
 
 import asyncio
+import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,13 +9,14 @@ from typing import Any
 
 from events import catalog
 from events.endpoints import Webhook
+from events.errors import LedgerError
 from events.identifiers import derived_id, new_id
 from events.ledger import Ledger
 from events.records import Claim, Source, Statement, Story
 from events.store import Store
 from events.words import SourceKind, Stance
 from service.auth.vault import Vault
-from service.projections.queries import Queries
+from service.projections.queries import NotThereYet, Queries
 from service.verification.commands import Caller, Recorder
 from service.webhooks.book import Book
 from service.webhooks.deliverer import Deliverer
@@ -92,7 +94,13 @@ class Desk:
             self.vault.signing,
             attempts=schedule,
         )
-        running = asyncio.create_task(deliverer.run())
+
+        async def run() -> None:
+            while True:  # as the worker does it
+                with contextlib.suppress(LedgerError, NotThereYet):
+                    await deliverer.run()
+
+        running = asyncio.create_task(run())
         try:
             yield running
         finally:
