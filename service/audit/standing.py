@@ -69,25 +69,28 @@ async def stood(ledger: Ledger, claim_id: str, position: int) -> Stood | None:
     version = await ledger.version_at(claim_id, position)
     if not version:
         return None
-    (first,) = await ledger.history(claim_id, limit=1)
+    begin = max(0, version - _PAGE)
+    latest = await ledger.history(claim_id, after=begin, limit=version - begin)
+    (first,) = latest[:1] if begin == 0 else await ledger.history(claim_id, limit=1)
     registered = first.event
     if not isinstance(registered, catalog.ClaimRegistered):
         return None
-    found = Stood(claim_id, registered.claim.text, version, first.position)
-    end = version
-    while end:
-        begin = max(0, end - _PAGE)
-        for entry in reversed(await ledger.history(claim_id, after=begin, limit=end - begin)):
+    while True:
+        for entry in reversed(latest):
             match entry.event:
                 case catalog.ClaimStateChanged(claim_id=key) as change if key == claim_id:
-                    return Stood(claim_id, found.registered_as, version, first.position, _standing(entry, change))
+                    standing = _standing(entry, change)
+                    return Stood(claim_id, registered.claim.text, version, first.position, standing)
                 case catalog.ClaimMerged(claim_id=key, merge=merge) if key == claim_id:
                     into = Membership(merge.into, merge.inverted)
-                    return Stood(claim_id, found.registered_as, version, first.position, merged_into=into)
+                    return Stood(claim_id, registered.claim.text, version, first.position, merged_into=into)
                 case catalog.ClaimUnmerged(claim_id=key) if key == claim_id:
-                    return found
-        end = begin
-    return found
+                    begin = 0
+                    break
+        if begin == 0:
+            return Stood(claim_id, registered.claim.text, version, first.position)
+        end, begin = begin, max(0, begin - _PAGE)
+        latest = await ledger.history(claim_id, after=begin, limit=end - begin)
 
 
 async def difference(ledger: Ledger, claim_id: str, begin: int, end: int) -> Difference | None:
