@@ -69,9 +69,9 @@ def worker() -> None:
 
 
 @app.command
-def ready() -> None:
+def ready(*, ledger: Annotated[str | None, Parameter(help="Only this ledger; else every one.")] = None) -> None:
     """Exit 0 if the store answers and every projection reaches what is on record now within eight seconds."""
-    _run(check_ready)
+    _run(lambda settings: check_ready(settings, ledger))
 
 
 @app.command

@@ -104,8 +104,8 @@ async def run_worker(settings: Settings) -> None:
     _LOG.info("the worker has ended")
 
 
-async def check_ready(settings: Settings) -> None:
-    """Return if the projections of every ledger reach what is on record now.
+async def check_ready(settings: Settings, only: str | None) -> None:
+    """Return if the projections of every ledger, or ``only`` of one, reach what is on record now.
 
     Raises ``NotThereYet``, or an error of the ledger.
     """
@@ -118,7 +118,8 @@ async def check_ready(settings: Settings) -> None:
             for projection in PROJECTIONS:
                 await Queries(store, ledger.keys).wait_for(projection, head, seconds=_READY_SECONDS)
 
-        await asyncio.gather(*map(caught_up, {settings.ledger, *await ledger_names(store)}))
+        names = [only] if only else {settings.ledger, *await ledger_names(store)}
+        await asyncio.gather(*map(caught_up, names))
 
 
 async def rebuild_projection(settings: Settings, name: str) -> None:

@@ -13,7 +13,7 @@ from service.projections.past import claim_at
 from service.projections.queries import Page
 from service.verification.facts import Horizon
 from service.verification.in_force import Dossier
-from service.verification.policy import ENGINE, evaluate, name_of
+from service.verification.policy import ENGINE, ENGINES, name_of
 
 
 class ClaimAtMoment(ClaimWithStatements, frozen=True):
@@ -52,14 +52,15 @@ async def claim_at_moment(here: Served, claim_id: str, moment: Horizon) -> Claim
     if document.merged_into:
         return structs.replace(document, evaluated=True)
     policy, facts = edition.policy_at(moment), world.facts[claim_id]
-    verdict = evaluate(Dossier(facts, world.facts), world.context(facts.claim), policy, moment)
+    engine = min(document.standing.engine, ENGINE) if document.standing else ENGINE
+    verdict = ENGINES[engine](Dossier(facts, world.facts), world.context(facts.claim), policy, moment)
     standing = Standing(
         state=verdict.state,
         flags=verdict.flags,
         credibility=verdict.credibility,
         because=verdict.because,
         policy=name_of(policy),
-        engine=ENGINE,
+        engine=engine,
         position=facts.position,
         since=document.updated,
     )

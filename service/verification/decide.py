@@ -17,10 +17,10 @@ from events.records import Claim, Story
 from events.words import Policy
 from service.verification.checks import Ground, check
 from service.verification.context import Context, StoryFacts
-from service.verification.facts import Facts, StatementFacts
+from service.verification.facts import NOW, Facts, StatementFacts
 from service.verification.fold import Happened, changed, fold
 from service.verification.in_force import Dossier
-from service.verification.policy import BUILT_IN, ENGINE, Verdict, evaluate, name_of, shortened
+from service.verification.policy import BUILT_IN, ENGINE, ENGINES, Verdict, name_of, shortened
 from service.verification.refusals import AlreadyRecorded, Refusal, RuleBroken, UnknownReference
 from service.verification.sources import SourceHistory, Sources
 
@@ -40,10 +40,10 @@ class World(Struct, frozen=True):
         """Return the surroundings of one of the claims."""
         return Context(self.stories[claim.story_id], self.sources, self.facts)
 
-    def verdict(self, claim_id: str) -> Verdict:
-        """Return where a claim stands."""
+    def verdict(self, claim_id: str, engine: int = ENGINE) -> Verdict:
+        """Return where a claim stands, as that version of the evaluating code has it."""
         facts = self.facts[claim_id]
-        return evaluate(Dossier(facts, self.facts), self.context(facts.claim), self.policy)
+        return ENGINES[engine](Dossier(facts, self.facts), self.context(facts.claim), self.policy, NOW)
 
 
 class Decision(Struct, frozen=True):

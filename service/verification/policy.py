@@ -4,7 +4,7 @@ The rules are normative (``docs/verification.md``). A verdict holds identifiers 
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import combinations
 
@@ -87,6 +87,10 @@ def evaluate(dossier: Dossier, context: Context, policy: Policy, horizon: Horizo
             arithmetic=_arithmetic(voices) if flags.sum_disagrees(voices) else None,
         ),
     )
+
+
+ENGINES: Mapping[int, Callable[[Dossier, Context, Policy, Horizon], Verdict]] = {ENGINE: evaluate}
+"""The evaluating code by its version. An older one stays here, since what it recorded is checked by it."""
 
 
 def _count(voices: Voices) -> Counts:

@@ -11,7 +11,10 @@ from service.audit.storage import Storage
 from service.audit.verifying.examination import Examination
 from service.audit.verifying.page import as_page
 from service.audit.verifying.report import Report, as_text
+from service.load import StoryFile, load
+from service.verification import decide
 from service.verification.commands import Recorder
+from service.verification.policy import ENGINE, ENGINES, evaluate
 from tests.sealing import Sealing, record
 
 
@@ -58,3 +61,21 @@ async def test_an_archive_goes_on_from_every_older_checkpoint(sealing: Sealing) 
         report = await verified(sealing.archive.storage, *sealing.keys.verifiers, older=note)
         assert report.ok, report.findings
         assert {"consistency": 1}.items() <= {check.name: check.made for check in report.checks}.items()
+
+
+async def test_a_verdict_is_checked_by_the_engine_that_gave_it(
+    sealing: Sealing, recorder: Recorder, il76: StoryFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older engine that is still there confirms what it recorded; without it, each verdict is told as unchecked."""
+    older = ENGINE - 1
+    with monkeypatch.context() as then:
+        then.setattr(decide, "ENGINE", older)
+        async for part in load(il76, recorder):
+            assert part.new
+    await sealing.all()
+    report = await verified(sealing.archive.storage, *sealing.keys.verifiers)
+    assert report.events["claim.state_changed"] == len(report.findings)
+    assert all(f"engine {older}, which this release does not have" in each.what for each in report.findings)
+    monkeypatch.setitem(ENGINES, older, evaluate)
+    monkeypatch.delitem(ENGINES, ENGINE)
+    assert (await verified(sealing.archive.storage, *sealing.keys.verifiers)).findings == []

@@ -36,6 +36,7 @@ def run(commands: list[str], settings: Settings, url: str, folder: Path) -> list
     }
     here = f'onrecord() {{ "{sys.executable}" -m service.cli "$@"; }}\n'
     script = here + f"\necho '{_MARK}'\n".join(commands).replace("=copy", f"={settings.ledger}-copy")
+    script = script.replace("--ledger main", f"--ledger {settings.ledger}")
     done = subprocess.run(  # noqa: S603 - the walkthrough's own
         ["bash", "-c", script],  # noqa: S607 - the shell that a reader has
         text=True,

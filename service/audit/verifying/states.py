@@ -4,7 +4,6 @@ By the policy that it names, which has to be the one in force there, and by the 
 """
 
 from collections import defaultdict
-from collections.abc import Callable
 
 from msgspec import structs
 
@@ -17,11 +16,8 @@ from service.verification.context import StoryFacts, fold_story
 from service.verification.decide import World, state_change
 from service.verification.facts import Facts
 from service.verification.fold import Happened, fold
-from service.verification.policy import ENGINE, Verdict, name_of
+from service.verification.policy import ENGINES, name_of
 from service.verification.sources import SourceFacts, SourceHistory, fold_source
-
-ENGINES: dict[int, Callable[[World, str], Verdict]] = {ENGINE: World.verdict}
-"""What works out verdicts, by the version of the code."""
 
 
 class States:
@@ -68,8 +64,7 @@ class States:
 
     def _wrong(self, change: ClaimStateChanged) -> str:
         """Return why a change does not follow from what is before it; nothing if it does."""
-        work_out = ENGINES.get(change.engine)
-        if work_out is None:
+        if change.engine not in ENGINES:
             return f"it was worked out by engine {change.engine}, which this release does not have"
         if self._policy is None or name_of(self._policy) != change.policy:
             return f"it names the policy {change.policy.name}, which was not in force"
@@ -77,7 +72,7 @@ class States:
         if change.claim_id not in facts:
             return "there is no such claim"
         world = World(facts, self._stories, self._sources, self._policy)
-        expected = state_change(facts[change.claim_id], work_out(world, change.claim_id), self._policy)
+        expected = state_change(facts[change.claim_id], world.verdict(change.claim_id, change.engine), self._policy)
         if expected is None:
             return f"nothing had changed: it was {change.to} before"
         if structs.replace(expected, engine=change.engine) == change:
