@@ -14,13 +14,14 @@ from service.verification.facts import Horizon
 from tests.e2e.conftest import PERSON, Newsroom
 
 
-async def everything(room: Newsroom | httpx2.AsyncClient, path: str, **query: Any) -> list[dict[str, Any]]:
-    """Return a whole list, page by page."""
-    api, seen = (room.api, {"Onrecord-After": room.after}) if isinstance(room, Newsroom) else (room, {})
+async def everything(api: httpx2.AsyncClient, seen: str, path: str, **query: Any) -> list[dict[str, Any]]:
+    """Return a whole list, page by page, as it is when a write can be seen."""
     found: list[dict[str, Any]] = []
     after: str | None = None
     while True:
-        answer = await api.get(path, params={"limit": 7} | query | ({"after": after} if after else {}), headers=seen)
+        answer = await api.get(
+            path, params={"limit": 7} | query | ({"after": after} if after else {}), headers={"Onrecord-After": seen}
+        )
         assert answer.status_code == 200, answer.text
         found += answer.json()["items"]
         after = answer.json()["next_after"]
@@ -33,8 +34,9 @@ async def test_the_state_of_a_ledger_at_any_moment_is_what_was_recorded_by_then(
 ) -> None:
     """At every position that is tried, each claim stands where the fold of only the events up to there has it."""
     head = (await ledger.head()).position
+    seen = str(ledger.cursor(head))
     for position in (1, 40, 41, 77, 120, head):
-        found = await everything(api, "/v1/audit/state", as_of=position)
+        found = await everything(api, seen, "/v1/audit/state", as_of=position)
         for each in found:
             document = await claim_at(ledger, each["id"], Horizon(position))
             assert document is not None
@@ -42,7 +44,7 @@ async def test_the_state_of_a_ledger_at_any_moment_is_what_was_recorded_by_then(
             assert (document.standing.position if document.standing else None) == (standing and standing["position"])
             assert (document.standing.state if document.standing else None) == (standing and standing["state"])
             assert document.version == each["version"]
-        story = await everything(api, "/v1/audit/state", as_of=position, story=derived_id("story", "il76"))
+        story = await everything(api, seen, "/v1/audit/state", as_of=position, story=derived_id("story", "il76"))
         assert found == story
         registered = [e for e in await ledger.read(0, position) if e.envelope.type == "claim.registered"]
         assert len(registered) == len(found)
@@ -122,9 +124,11 @@ async def test_a_merged_claim_has_no_state_of_its_own(room: Newsroom, ledger: Le
     one, other = await room.claim("It fell."), await room.claim("It came down.")
     before = (await ledger.head()).position
     merged = await room.post(f"/v1/claims/{other}/merge", {"into": one, "reason": "The same."})
-    items = {each["id"]: each for each in await everything(room, "/v1/audit/state", as_of=merged["position"])}
+    items = {
+        each["id"]: each for each in await everything(room.api, room.after, "/v1/audit/state", as_of=merged["position"])
+    }
     assert (items[other]["standing"], items[other]["merged_into"]["claim_id"]) == (None, one)
-    then = {each["id"]: each for each in await everything(room, "/v1/audit/state", as_of=before)}
+    then = {each["id"]: each for each in await everything(room.api, room.after, "/v1/audit/state", as_of=before)}
     assert (then[other]["merged_into"], then[other]["standing"]["state"]) == (None, "unverified")
 
 
