@@ -11,11 +11,18 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import of_decisions, of_the_ledger, of_the_log, over_feed, over_http
+from bench import of_decisions, of_the_ledger, of_the_log, of_webhooks, over_feed, over_http
 from bench.measurement import Measurement
 
 _LATEST = Path(__file__).with_name("latest.json")
-_SUITES = (over_http.measure, over_feed.measure, of_the_ledger.measure, of_decisions.measure, of_the_log.measure)
+_SUITES = (
+    over_http.measure,
+    over_feed.measure,
+    of_the_ledger.measure,
+    of_decisions.measure,
+    of_the_log.measure,
+    of_webhooks.measure,
+)
 
 
 async def _all(words: list[str]) -> list[Measurement]:

@@ -30,8 +30,10 @@ from service.webhooks.queues import Delivery, Look, Queues, Tries, now_ms
 from service.webhooks.traits import Traits
 
 _LOG = structlog.get_logger("onrecord.webhooks")
-_IN_ONE_LANE: Final = 32
-"""Attempts that a webhook has before the others have theirs."""
+_IN_ONE_LANE: Final = 64
+"""Attempts that a webhook has before its queue is looked at again."""
+_TURNS: Final = 16
+"""Looks at a queue before a webhook rests, and is due again after those that are due already."""
 _MOST_QUEUED: Final = 10_000
 """Deliveries that are queued in one call of the script, and those of one event more."""
 _AFTER_A_FAULT: Final = 10_000
@@ -172,15 +174,19 @@ class Deliverer:
         """Look at a webhook's queue, make some attempts, and rest."""
         earliest = 0
         try:
-            document = self._book.get(webhook_id)
-            ordered = document is not None and document.webhook.ordered is not None
-            look = await self._queues.look(webhook_id, _IN_ONE_LANE, ordered=ordered)
-            if document is None or document.version != look.version:  # the dispatcher has not come to it yet
-                document = await self._book.read_again(webhook_id)
-            if document is None or document.status != "active":
-                earliest = -1
-                return
-            earliest = await self._look_after(document, look)
+            for _ in range(_TURNS):
+                document = self._book.get(webhook_id)
+                ordered = document is not None and document.webhook.ordered is not None
+                look = await self._queues.look(webhook_id, _IN_ONE_LANE, ordered=ordered)
+                if document is None or document.version != look.version:  # the dispatcher has not come to it yet
+                    document = await self._book.read_again(webhook_id)
+                if document is None or document.status != "active":
+                    earliest = -1
+                    return
+                rests_until = await self._look_after(document, look)
+                if rests_until is not None:
+                    earliest = rests_until
+                    break
         except Exception:
             earliest = now_ms() + _AFTER_A_FAULT
             raise
@@ -190,8 +196,11 @@ class Deliverer:
             else:
                 await self._queues.rest(webhook_id, earliest=earliest)
 
-    async def _look_after(self, document: WebhookDocument, look: Look) -> int:
-        """Do what is to be done for a webhook, and return before when nothing is (ms; 0: nothing says)."""
+    async def _look_after(self, document: WebhookDocument, look: Look) -> int | None:
+        """Do what is to be done for a webhook.
+
+        Return before when nothing more is (ms; 0: nothing says), or None if something may be due already.
+        """
         now = now_ms()
         lane = Lane(self._tools, document, look, self._book.get)
         if look.has_to_tell(now):
@@ -224,10 +233,10 @@ class Deliverer:
         next_at = now_ms() + int(1000 * len(found) / replay.rate) if replay and replay.rate else 0
         await self._queues.fetched(document.id, look, found, reached, next_at=next_at)
 
-    async def _attempts(self, document: WebhookDocument, look: Look, lane: Lane) -> int:
+    async def _attempts(self, document: WebhookDocument, look: Look, lane: Lane) -> int | None:
         """Try what is due: one delivery alone if the endpoint has not just taken one, and several at once if it has.
 
-        Return before when nothing more is to be done (ms).
+        Return before when nothing more is to be done (ms), or None if something may be due already.
         """
         lane.entrusted = await self._book.entrusted(document)
         if lane.entrusted is None:
@@ -241,13 +250,13 @@ class Deliverer:
         work = [(delivery, tries, entry) for (delivery, tries), entry in zip(look.due, entries, strict=True)]
         alone = 0 if look.is_proven else 1
         for each in work[:alone]:
-            await lane.attempt(*each)
+            await lane.write(await lane.attempt(*each))
         if not lane.health.failures:
             await self._at_once(document, lane, work[alone:])
         if lane.has_disabled:
             await self._book.read_again(document.id)
         await lane.rest()
-        return 0
+        return 0 if lane.health.failures else None
 
     async def _at_once(
         self, document: WebhookDocument, lane: Lane, work: Sequence[tuple[Delivery, Tries, Entry]]
@@ -257,7 +266,8 @@ class Deliverer:
 
         async def one(delivery: Delivery, tries: Tries, entry: Entry) -> None:
             async with limit:
-                await lane.attempt(delivery, tries, entry)
+                tried = await lane.attempt(delivery, tries, entry)
+            await lane.write(tried)
 
         try:
             async with asyncio.TaskGroup() as attempts:

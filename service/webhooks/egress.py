@@ -25,7 +25,10 @@ Resolver: TypeAlias = Callable[[str], Awaitable[Sequence[str]]]
 
 _RESOLVERS = 32
 """Names that are looked up at once: one whose servers do not answer keeps a thread until the system gives up."""
-_KEPT_OPEN = 200
+_POOLS = 64
+"""Pools of connections: with every request a pool looks at all that it has, so each has few. A URL has one of them."""
+_KEPT_OPEN = 8
+"""Connections that are kept open of each pool while they wait."""
 _KEPT_OPEN_SECONDS = 30.0
 
 
@@ -59,7 +62,7 @@ class Egress:
     resolve to. Addresses in URLs are checked here all the same, and names too, before the proxy is asked.
     """
 
-    def __init__(  # noqa: PLR0913 - what a process can be told of its surroundings
+    def __init__(
         self,
         *,
         allowed: Iterable[Network] = (),
@@ -67,7 +70,6 @@ class Egress:
         proxy: str = "",
         resolve: Resolver | None = None,
         tls: SSLContext | None = None,
-        connections: int = 1024,
     ) -> None:
         self._allowed = tuple(allowed)
         self.bounds = bounds or Bounds()
@@ -82,16 +84,19 @@ class Egress:
         self._proxy = httpcore2.Proxy(proxy) if proxy else None
         settings: dict[str, Any] = {
             "ssl_context": tls,
-            "max_connections": connections,
+            "max_connections": None,  # how many attempts are under way is bounded by who makes them
             "max_keepalive_connections": _KEPT_OPEN,
             "keepalive_expiry": _KEPT_OPEN_SECONDS,
             "proxy": self._proxy,
         }
         backends = {"https": _Guarded(self, is_plain=False), "http": _Guarded(self, is_plain=True)}
         self._pools = {
-            scheme: httpcore2.AsyncConnectionPool(
-                network_backend=httpcore2.AnyIOBackend() if self._proxy else backend, **settings
-            )
+            scheme: [
+                httpcore2.AsyncConnectionPool(
+                    network_backend=httpcore2.AnyIOBackend() if self._proxy else backend, **settings
+                )
+                for _ in range(_POOLS)
+            ]
             for scheme, backend in backends.items()
         }
 
@@ -117,7 +122,7 @@ class Egress:
             async with asyncio.timeout(self.bounds.total):
                 if self._proxy:
                     await self.addresses(to.host, is_plain=to.scheme == "http")
-                answer = await self._first_byte(self._pools[to.scheme], request)
+                answer = await self._first_byte(self._pools[to.scheme][hash(to) % _POOLS], request)
                 try:
                     beginning = await self._beginning(answer)
                 finally:
@@ -149,8 +154,9 @@ class Egress:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for pool in self._pools.values():
-            await pool.aclose()
+        for pools in self._pools.values():
+            for pool in pools:
+                await pool.aclose()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def __aenter__(self) -> Self:

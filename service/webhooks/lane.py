@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 import structlog
@@ -56,15 +57,19 @@ class _Told(Struct, frozen=True):
     at: int
 
 
-class _Written(Struct, frozen=True):
-    """What is written of an attempt that was made: when the next one is (ms), its log, and how long it took."""
+class Tried(Struct, frozen=True):
+    """An attempt that was made, or was not to be made any more, and is still to be written.
 
+    ``retry_at`` is when the next one is (ms), ``log`` its entry in JSON, ``seconds`` how long it took.
+    """
+
+    delivery: Delivery
+    before: Tries
+    became: Became
     retry_at: int = 0
     log: bytes = b""
     seconds: float = 0.0
-
-
-_NOTHING = _Written()
+    disable: Literal["gone", "failing"] | None = None
 
 
 class Lane:
@@ -86,16 +91,15 @@ class Lane:
         self._rate = document.webhook.rate
         self._next = 0.0
 
-    async def attempt(self, delivery: Delivery, tries: Tries, entry: Entry) -> None:
-        """Try a delivery, unless the endpoint is left alone by now, and write what came of it."""
+    async def attempt(self, delivery: Delivery, tries: Tries, entry: Entry) -> Tried | None:
+        """Try a delivery, unless the endpoint is left alone by now, and return what is to be written of that."""
         message = await self._tools.formats.message(entry, self._document.webhook.format)
         await self._keep_pace()
         async with self._tools.slots.one():
             if not self._goes_on() or self.entrusted is None:
-                return
+                return None
             if not tries.forced and not concerns(self._document.webhook.filters, Traits(entry), self._document.id):
-                await self._settle(delivery, tries, "dropped")
-                return
+                return Tried(delivery, tries, "dropped")
             attempted = await attempt(self._tools.egress, self.entrusted, message, self._tools.key)
         became, verdict = self._judge(attempted, tries)
         log = Logged(
@@ -108,10 +112,31 @@ class Lane:
             next_attempt_at=verdict.retry_at,
         )
         written = msgspec.json.encode(log)
-        await self._settle(delivery, tries, became, _Written(verdict.retry_at or 0, written, attempted.seconds))
-        if verdict.disable:
+        return Tried(delivery, tries, became, verdict.retry_at or 0, written, attempted.seconds, verdict.disable)
+
+    async def write(self, tried: Tried | None) -> None:
+        """Write what came of an attempt; on disk when this returns. Record what it means for the webhook."""
+        if tried is None:
+            return
+        state = {} if self.health == self._told.health else state_of(self.health)
+        comes_back = self._told.health.is_open and not self.health.is_open
+        self._told = _Told(self.health, self._told.open, self._told.at)
+        await self._tools.queues.settle(
+            Settled(
+                self._document.id,
+                tried.delivery,
+                tried.before,
+                tried.became,
+                tried.retry_at,
+                tried.log,
+                comes_back,
+                state,
+            )
+        )
+        attempts.observe(Observed(self._tools.recorder.ledger.name, tried.became, tried.seconds))
+        if tried.disable:
             self.has_disabled = True
-            disabled = catalog.WebhookDisabled(webhook_id=self._document.id, why=verdict.disable)
+            disabled = catalog.WebhookDisabled(webhook_id=self._document.id, why=tried.disable)
             await self._record(disabled, f"disable:{self._document.version}")
         else:
             await self.tell()
@@ -155,14 +180,6 @@ class Lane:
             at = max(self._next, now)
             self._next = at + 1 / self._rate
             await asyncio.sleep(at - now)
-
-    async def _settle(self, delivery: Delivery, tries: Tries, became: Became, its: _Written = _NOTHING) -> None:
-        state = {} if self.health == self._told.health else state_of(self.health)
-        comes_back = self._told.health.is_open and not self.health.is_open
-        self._told = _Told(self.health, self._told.open, self._told.at)
-        settled = Settled(self._document.id, delivery, tries, became, its.retry_at, its.log, comes_back, state)
-        await self._tools.queues.settle(settled)
-        attempts.observe(Observed(self._tools.recorder.ledger.name, became, its.seconds))
 
     async def tell(self) -> None:
         """Record that the circuit opened or closed, at most once an hour.
