@@ -200,7 +200,15 @@ def create_app(settings: Settings) -> Litestar:
             description=ABOUT,
             use_handler_docstrings=True,
             components=Components(
-                security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key.")}
+                security_schemes={
+                    "key": SecurityScheme(type="http", scheme="bearer", description="An API key."),
+                    "jwt": SecurityScheme(
+                        type="http",
+                        scheme="bearer",
+                        bearer_format="JWT",
+                        description="A token of the identity provider, if one is set up; checked as RFC 8725 has it.",
+                    ),
+                }
             ),
         ),
         logging_config=None,

@@ -124,7 +124,7 @@ def describe(operation: Schema, method: str, path: str, handler: HTTPRouteHandle
     if "body" in opt:
         operation["requestBody"] = {"required": True, "content": _json(refs[opt["body"]])}
     operation["parameters"] = [*parameters, *({"$ref": f"#/components/parameters/{name}"} for name in shared)]
-    operation["security"] = [] if opt.get("public") else [{"key": [opt["scope"]]}]
+    operation["security"] = [] if opt.get("public") else [{scheme: [opt["scope"]]} for scheme in ("key", "jwt")]
     operation["tags"] = [tag_of(path)]
     operation.pop("deprecated", None)
     operation["responses"] = responses(opt, method, path=path, parameters=names, content=_content(opt, refs))
