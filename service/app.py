@@ -206,7 +206,7 @@ def create_app(settings: Settings) -> Litestar:
                         type="http",
                         scheme="bearer",
                         bearer_format="JWT",
-                        description="A token of the identity provider, if one is set up; checked as RFC 8725 has it.",
+                        description="A token of the identity provider, if one is set up (RFC8725 holds).",
                     ),
                 }
             ),

@@ -3,6 +3,7 @@
 ``make examples`` writes what this run recorded into ``service/api/description/examples.json``.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -31,6 +32,7 @@ _ID = re.compile(r"\b([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}\b")
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _TIME = re.compile(r"\b20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:]{8}\.[0-9]{6}Z")
 _SEALED = re.compile(r'"(kid|nonce|ct)": "([^"]+)"')
+_LEAF = re.compile(r'(?<="leaf_hash": ")[A-Za-z0-9+/]{43}=(?=")')
 _COMMAND = re.compile(r'(?<="commandid": ")[0-9a-f]{32}(?=")')
 _SHA256 = re.compile(r'(?<="commandhash": ")[0-9a-f]{64}(?=")')
 
@@ -87,6 +89,9 @@ def settled(recorded: str, log: str, ledger: Ledger) -> str:
     for pattern, length in ((_COMMAND, 32), (_SHA256, 64)):
         hashed = lambda n, _, length=length: hashlib.sha256(str(n).encode()).hexdigest()[:length]  # noqa: E731
         replacements |= dict(_numbered(pattern.finditer(text), hashed))
+    replacements |= dict(
+        _numbered(_LEAF.finditer(text), lambda n, _: base64.b64encode(hashlib.sha256(b"%d" % n).digest()).decode())
+    )
     times = sorted({found.group() for found in _TIME.finditer(text)})
     replacements |= {time: f"2024-01-24T20:{n // 60:02}:{n % 60:02}.000000Z" for n, time in enumerate(times)}
     if not replacements:

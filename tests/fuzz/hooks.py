@@ -19,13 +19,17 @@ _NOT_IN_JSON_SCHEMA = (
     "list the claims of one story",
     "a page is after a cursor or before one",
     "it is no moment",
+    "expires is in the past",
+    "the moment `to` is before `from`",
+    "nothing proves that a tree of",
+    "is no type of event",
     "policy: there is no",
     "Expected `int`, got `float`",  # JSON Schema takes 1.0 for an integer
     "a live stream has no limit",
     "is beyond the end",
     "give the statement or the identifier of one",
 )
-"""Rules that a JSON Schema cannot say: of two members of a request together."""
+"""Rules that a JSON Schema cannot say: of two members of a request together, of the clock, of what is on record."""
 
 
 def _keeps_the_patterns(case: Any) -> bool:

@@ -119,7 +119,7 @@ def _refusals(opt: Mapping[str, Any], method: str, path: str, parameters: set[st
         found |= {400}
     if "{" in path:
         found |= {404}
-    if {"after", "before", "as_of", "changed_since", READ_AFTER, "Last-Event-ID"} & parameters:
+    if {"after", "before", "as_of", "changed_since", READ_AFTER, "Last-Event-ID", "leaf_hash"} & parameters:
         found |= {410}
     if not opt.get("public"):
         found |= {400, 401, 403, 406, 429, 503}

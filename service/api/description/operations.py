@@ -29,8 +29,11 @@ def _of_type(type_: Any) -> Schema:  # noqa: ANN401 - a type with a pattern
 
 
 _CURSOR = _one_of(_PLACE)
+_ANY_MOMENT = _one_of(_POSITION, _PLACE, _MOMENT)
 
 
+_UNRECORDED = {"keys"}
+"""Resources that are on no ledger: their changes are no commands, and their documents have no version."""
 _LARGEST_TEXT = 2**31 - 1
 """Characters of an answer that is no JSON: the log as lines can be as long as anybody can read."""
 
@@ -95,6 +98,10 @@ _KNOWN: dict[str, Schema] = {
         "description": "What it is called.",
         "schema": {"type": "string", "pattern": r"^[a-z0-9._]+$(?!\n)", "maxLength": 100},
     },
+    "leaf_hash": {
+        "description": "The hash that a receipt gave of an event's bytes.",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$(?!\n)", "maxLength": 44},
+    },
     "slug": {
         "description": "The name of a problem.",
         "schema": {"type": "string", "pattern": "^[a-z-]+$", "maxLength": 60},
@@ -104,8 +111,10 @@ _KNOWN: dict[str, Schema] = {
     },
     "as_of": {
         "description": "What was recorded by then: a position, a cursor or a moment.",
-        "schema": _one_of(_POSITION, _PLACE, _MOMENT),
+        "schema": _ANY_MOMENT,
     },
+    "from": {"description": "The earlier moment: a position, a cursor or a time.", "schema": _ANY_MOMENT},
+    "to": {"description": "The later moment, likewise; now if it is left out.", "schema": _ANY_MOMENT},
     "said_by": {"description": "What had been said in the world by then: a moment.", "schema": _one_of(_MOMENT)},
     "changed_since": {
         "description": "Only what changed after this cursor or position.",
@@ -140,11 +149,11 @@ def _shared(opt: Mapping[str, Any], method: str, path: str) -> list[str]:
     """Return the components of the header parameters that an operation has."""
     is_document = ("answer" in opt or "items" in opt) and not (opt.get("public") or opt.get("whole"))
     found = []
-    if method != "get":
+    if method != "get" and tag_of(path) not in _UNRECORDED:
         found += ["IdempotencyKey"]
     if "body" in opt and is_document and "{" in path:
         found += ["IfMatchNeeded" if opt.get("if_match") else "IfMatch"]
-    if has_tag(opt, method):
+    if has_tag(opt, method) and tag_of(path) not in _UNRECORDED:
         found += ["IfNoneMatch"]
     if method == "get" and is_document:
         found += ["OnrecordAfter"]

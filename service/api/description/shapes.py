@@ -126,6 +126,7 @@ def _events() -> dict[str, Schema]:
     renamed = {sealed.get(name, name): _renamed(shape, sealed) for name, shape in data.items()}
     for name in sealed.values():
         renamed[name]["title"] = name
+    receipts = components([RecordedEvent], _SHAPES)[1][RecordedEvent.__name__]
     whole: dict[str, tuple[str, Schema]] = {}
     shown: dict[str, tuple[str, Schema]] = {}
     for type_, event in CATALOG.items():
@@ -141,18 +142,8 @@ def _events() -> dict[str, Schema]:
                 ]
             },
         )
-        shown[type_] = (
-            f"Recorded{name}",
-            {
-                "type": "object",
-                "required": ["type", "position", "data"],
-                "properties": {
-                    "type": {"type": "string", "const": type_},
-                    "position": _POSITION,
-                    "data": reference(name),
-                },
-            },
-        )
+        members = receipts["properties"] | {"type": {"type": "string", "const": type_}, "data": reference(name)}
+        shown[type_] = f"Recorded{name}", receipts | {"properties": members}
     for titled in (*whole.values(), *shown.values()):
         titled[1]["title"] = titled[0]
     cloud_event = envelope_schema({"description": "What happened."}) | {"title": "CloudEvent"}
