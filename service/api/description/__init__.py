@@ -74,11 +74,18 @@ def described(app: Litestar) -> bytes:
 
 def queries_of(description: bytes) -> dict[str, frozenset[str]]:
     """Return the names of the query parameters of every operation that a description has, by its identifier."""
+    decoded = msgspec.json.decode(description)
+    shared = decoded["components"]["parameters"]
+
+    def whole(each: Schema) -> Schema:
+        found: Schema = shared[each["$ref"].rpartition("/")[2]] if "$ref" in each else each
+        return found
+
     return {
         operation["operationId"]: frozenset(
-            each["name"] for each in operation["parameters"] if each.get("in") == "query"
+            each["name"] for each in map(whole, operation["parameters"]) if each["in"] == "query"
         )
-        for item in msgspec.json.decode(description)["paths"].values()
+        for item in decoded["paths"].values()
         for operation in item.values()
     }
 

@@ -12,7 +12,7 @@ from events.words import Party, Tag
 from service.api.description.answers import responses
 from service.api.description.shapes import reference
 from service.api.http.preconditions import LONGEST_LIST
-from service.api.http.served import READ_AFTER
+from service.api.http.served import READ_AFTER, Receipt
 
 _PATTERN_OF_AN_ID = r"^{kind}_{base32}$(?!\n)"
 _POSITION, _PLACE = r"[0-9]{1,16}", r"[0-9a-hjkmnp-tv-z]{13}\.[0-9]{1,16}"
@@ -67,7 +67,15 @@ _AFTER = _header(READ_AFTER, _one_of("", _PLACE), "The token of a write that thi
 _LAST_EVENT_ID = _header(
     "Last-Event-ID", _CURSOR, "The last `id` of a live stream, which goes on after it; it counts for more than `after`."
 )
+_WAIT: Schema = {
+    "name": "wait",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "enum": ["sealed"]},
+    "description": "`sealed`: the answer comes once a signed checkpoint covers the write, or after five seconds.",
+}
 SHARED = {
+    "Wait": _WAIT,
     "IdempotencyKey": _IDEMPOTENCY,
     "IfMatch": _IF_MATCH,
     "IfMatchNeeded": _IF_MATCH_NEEDED,
@@ -148,7 +156,7 @@ def tag_of(path: str) -> str:
 def _shared(opt: Mapping[str, Any], method: str, path: str) -> list[str]:
     """Return the components of the header parameters that an operation has."""
     is_document = ("answer" in opt or "items" in opt) and not (opt.get("public") or opt.get("whole"))
-    found = []
+    found = ["Wait"] if opt.get("answer") is Receipt else []
     if method != "get" and tag_of(path) not in _UNRECORDED:
         found += ["IdempotencyKey"]
     if "body" in opt and is_document and "{" in path:
