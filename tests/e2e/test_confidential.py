@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +22,9 @@ from service import embedded
 from service.app import open_vault
 from service.auth.keys import new_key
 from service.settings import Settings
-from tests.e2e.test_serve import Terminal, stop
+from tests.e2e.live import LIVE, Live
+from tests.e2e.receiving import receiving
+from tests.e2e.test_serve import Terminal, free_port, stop
 
 PERSON = derived_id("person", "editor")
 NAMES = ("Zebulon Quagmire", "+49 30 5550199", "Żółć Ґалаґан", "met behind the mill", "Henrietta Featherstone")
@@ -135,8 +138,9 @@ def _joined(value: Any) -> bytes:
 
 
 def files_of(home: Path) -> dict[Path, bytes]:
-    """Return what every file of a home holds."""
-    return {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    """Return what every file of a home holds, and what is packed in those of the archive."""
+    held = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    return {path: gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw for path, raw in held.items()}
 
 
 @pytest.fixture
@@ -156,6 +160,8 @@ class Service(msgspec.Struct):
     ordinary: str
     """A key without the scope for what is confidential."""
     printed: str
+    metrics: int
+    """The port of its metrics."""
 
     async def run(self, *words: str, **environment: str) -> str:
         """Run a command, and return what it printed."""
@@ -175,7 +181,9 @@ class Service(msgspec.Struct):
 @pytest.fixture
 async def service(terminal: Terminal) -> AsyncIterator[Service]:
     """Run ``onrecord serve`` at its most talkative; at the end, nothing in confidence may have been printed."""
-    terminal.environment["ONRECORD_LOG_LEVEL"] = "debug"
+    metrics = free_port()
+    terminal.environment |= {"ONRECORD_LOG_LEVEL": "debug", "ONRECORD_METRICS_PORT": str(metrics)}
+    terminal.environment["ONRECORD_WEBHOOK_ALLOW"] = "127.0.0.0/8"
     process, printed = await asyncio.to_thread(terminal.start, "serve")
     bootstrap = (terminal.home / "bootstrap.key").read_text().strip()
     headers = {"Authorization": f"Bearer {bootstrap}"}
@@ -184,7 +192,7 @@ async def service(terminal: Terminal) -> AsyncIterator[Service]:
         contextlib.aclosing(store),
         httpx2.AsyncClient(base_url=f"http://127.0.0.1:{terminal.port}", headers=headers, timeout=20) as api,
     ):
-        service = Service(terminal, Newsroom(api), store, await new_key(store, "main"), printed)
+        service = Service(terminal, Newsroom(api), store, await new_key(store, "main"), printed, metrics)
         await service.room.record_everything()
         await service.room.refused()
         yield service
@@ -217,6 +225,52 @@ async def test_planted_names_are_nowhere_but_in_answers_to_who_may_read_them(ser
         assert_nothing_in(content, where)
     for content in (*raw, *(answer.encode() for answer in room.answers)):
         assert_nothing_in(content, "an answer")
+
+
+async def test_planted_names_leave_by_no_other_door(service: Service) -> None:
+    """Not by webhooks in any format nor their log, the live feed, dumps, audits, metrics, readiness or the archive."""
+    room, formats = service.room, ("cloudevents", "slack", "teams")
+    async with receiving() as receiver, asyncio.timeout(60):
+        hooks = [
+            (await room.post("/v1/webhooks", {"url": receiver.url(f"/{each}"), "format": each, "verify": False}))["id"]
+            for each in formats
+        ]
+        await room.record_everything()
+        while {each.path for each in receiver.events if room.claim.encode() in each.body} < {
+            f"/{it}" for it in formats
+        }:
+            await receiver.until(len(receiver.events) + 1)
+        seen = {f"a delivery to {each.path}": each.body for each in receiver.events}
+        for hook in hooks:
+            seen[f"deliveries of {hook}"] = (await room.get(f"/v1/webhooks/{hook}/deliveries")).content
+            assert b'"items":[{' in seen[f"deliveries of {hook}"]
+            seen[hook] = (await room.get(f"/v1/webhooks/{hook}")).content
+        bodies = [each.body for each in receiver.events]
+
+    epoch, _, head = room.after.partition(".")
+    resumed = LIVE | {"Last-Event-ID": f"{epoch}.0"}
+    async with room.api.stream("GET", "/v1/events", headers=resumed) as response:
+        bodies += [told.data for told in await Live(response).take(int(head))]
+    state = await room.get(f"/v1/audit/state?story={room.story}&as_of={head}")
+    seen |= {
+        "export": (await service.run("export")).encode(),
+        "state": state.content,
+        "readyz": (await room.get("/readyz")).content,
+        "metrics": (await room.api.get(f"http://127.0.0.1:{service.metrics}/metrics")).content,
+    }
+    assert room.claim.encode() in seen["export"]
+    assert room.claim.encode() in seen["state"]
+    assert b'onrecord_ledger_head{ledger="main"}' in seen["metrics"]
+    async with asyncio.timeout(30):
+        while not (packed := _bundles(service.terminal.home, room.claim)):  # noqa: ASYNC110 - files
+            await asyncio.sleep(0.05)
+    for where, content in (*seen.items(), *packed.items(), *(("what was sent", body) for body in bodies)):
+        assert_nothing_in(content, where)
+
+
+def _bundles(home: Path, naming: str) -> dict[Path, bytes]:
+    """Return the bundles of an archive in which something is named, unpacked."""
+    return {path: raw for path, raw in files_of(home / "archive").items() if naming.encode() in raw}
 
 
 async def test_an_erased_source_is_forgotten_and_the_rest_replays_to_the_same(service: Service) -> None:
