@@ -49,8 +49,9 @@ _LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 class _Desk:
     """A ledger with webhooks, and where they lead."""
 
-    def __init__(self, store: Store, settings: Settings, ledger: Ledger, port: int) -> None:
-        self.store, self.settings, self.ledger, self.port = store, settings, ledger, port
+    def __init__(self, store: Store, settings: Settings, ledger: Ledger, port: int, never: int) -> None:
+        self.store, self.settings, self.ledger = store, settings, ledger
+        self.port, self._never = port, never
         self.recorder = Recorder(ledger)
         self.egress = Egress(allowed=_LOOPBACK)
         self._claim = new_id("claim")
@@ -69,7 +70,7 @@ class _Desk:
         """Register webhooks; ``leads_to`` says what becomes of what each is sent."""
         vault = await open_vault(self.store, self.settings, self.ledger.name)
         registry = Registry(self.recorder, vault, self.egress)
-        ports = {_ANSWERS: self.port, _NEVER: self.port + 1, _REFUSES: _NOBODY}
+        ports = {_ANSWERS: self.port, _NEVER: self._never, _REFUSES: _NOBODY}
         webhook = Webhook(filters=_STATEMENTS, concurrency=concurrency)
 
         async def some(numbers: range) -> None:
@@ -138,11 +139,11 @@ async def _desk() -> AsyncIterator[_Desk]:
         async with embedded.running(Path(folder)) as url, contextlib.AsyncExitStack() as stack:
             store = events.store.connect(url)
             stack.push_async_callback(store.aclose)
-            port = free_port()
-            await stack.enter_async_context(running(sys.executable, "-m", "bench.receivers", str(port)))
+            port, never = free_port(), free_port()
+            await stack.enter_async_context(running(sys.executable, "-m", "bench.receivers", str(port), str(never)))
             await answering(port)
             ledger = await Ledger.open(store, create=STRICT_TWO_SOURCE)
-            desk = _Desk(store, Settings(home=folder, store_url=url), ledger, port)
+            desk = _Desk(store, Settings(home=folder, store_url=url), ledger, port, never)
             stack.push_async_callback(desk.egress.aclose)
             await desk.open()
             yield desk

@@ -1,4 +1,4 @@
-"""Endpoints to deliver to, in a process of their own: ``python -m bench.receivers PORT`` (it and the next one).
+"""Endpoints to deliver to, in a process of their own: ``python -m bench.receivers PORT PORT``.
 
 On the first port each POST is answered 204 at once, and noted; ``GET /`` answers with what came since it was last
 asked, a line each: identifier, and seconds from its being recorded until it came. On the second nobody is answered.
@@ -58,14 +58,14 @@ class Endpoint(asyncio.Protocol):
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said))  # type: ignore[attr-defined]
 
 
-async def main(port: int) -> None:
+async def main(answers: int, never: int) -> None:
     """Listen until the process is ended."""
     came: list[tuple[bytes, float, bytes]] = []
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: Endpoint(came), "127.0.0.1", port, backlog=4096)
-    await loop.create_server(asyncio.Protocol, "127.0.0.1", port + 1, backlog=4096)
+    await loop.create_server(lambda: Endpoint(came), "127.0.0.1", answers, backlog=4096)
+    await loop.create_server(asyncio.Protocol, "127.0.0.1", never, backlog=4096)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(*map(int, sys.argv[1:])))

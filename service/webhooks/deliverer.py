@@ -36,6 +36,8 @@ _TURNS: Final = 16
 """Looks at a queue before a webhook rests, and is due again after those that are due already."""
 _MOST_QUEUED: Final = 10_000
 """Deliveries that are queued in one call of the script, and those of one event more."""
+_ASKING: Final = 16
+"""Lanes that ask the store at once: it has not a connection for each of the thousands that there can be."""
 _AFTER_A_FAULT: Final = 10_000
 """Milliseconds for which a webhook rests whose lane ended with a fault of ours."""
 _TAKEN: Final = 30_000
@@ -63,6 +65,7 @@ class Deliverer:
         self._tools = Tools(queues, recorder, egress, formats, key, attempts)
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
+        self._asking = asyncio.Semaphore(_ASKING)
         self._failure: LedgerError | None = None
 
     async def run(self) -> None:
@@ -124,7 +127,10 @@ class Deliverer:
             if document and document.position < entry.position:
                 matches.setdefault(webhook_id, []).append(Delivery(entry.position, traits.claim))
                 count += 1
-        if traits.type.startswith("webhook."):
+        if traits.type == catalog.WebhookRegistered.TYPE:
+            if self._book.get(entry.envelope.subject) is None:  # else it was read with all that there are
+                await self._book.read_again(entry.envelope.subject)
+        elif traits.type.startswith("webhook."):
             await self._learn(entry.envelope.subject, afresh=traits.type == catalog.WebhookEnabled.TYPE)
         return count
 
@@ -177,9 +183,10 @@ class Deliverer:
             for _ in range(_TURNS):
                 document = self._book.get(webhook_id)
                 ordered = document is not None and document.webhook.ordered is not None
-                look = await self._queues.look(webhook_id, _IN_ONE_LANE, ordered=ordered)
-                if document is None or document.version != look.version:  # the dispatcher has not come to it yet
-                    document = await self._book.read_again(webhook_id)
+                async with self._asking:
+                    look = await self._queues.look(webhook_id, _IN_ONE_LANE, ordered=ordered)
+                    if document is None or document.version != look.version:  # the dispatcher has not come to it yet
+                        document = await self._book.read_again(webhook_id)
                 if document is None or document.status != "active":
                     earliest = -1
                     return
@@ -191,10 +198,11 @@ class Deliverer:
             earliest = now_ms() + _AFTER_A_FAULT
             raise
         finally:
-            if earliest < 0:
-                await self._queues.leave(webhook_id)
-            else:
-                await self._queues.rest(webhook_id, earliest=earliest)
+            async with self._asking:
+                if earliest < 0:
+                    await self._queues.leave(webhook_id)
+                else:
+                    await self._queues.rest(webhook_id, earliest=earliest)
 
     async def _look_after(self, document: WebhookDocument, look: Look) -> int | None:
         """Do what is to be done for a webhook.
@@ -208,7 +216,8 @@ class Deliverer:
         if look.health.quiet_until > now:
             return 0
         if look.fetches(now):
-            await self._fetch(document, look)
+            async with self._asking:
+                await self._fetch(document, look)
         if look.due:
             return await self._attempts(document, look, lane)
         is_ordered = document.webhook.ordered is not None
@@ -238,12 +247,14 @@ class Deliverer:
 
         Return before when nothing more is to be done (ms), or None if something may be due already.
         """
-        lane.entrusted = await self._book.entrusted(document)
+        async with self._asking:
+            lane.entrusted = await self._book.entrusted(document)
         if lane.entrusted is None:
             _LOG.error("the vault has nothing of a webhook", webhook=document.id)
             return now_ms() + _AFTER_A_FAULT
         try:
-            entries = await self._ledger.at(iter([delivery.position for delivery, _ in look.due]))
+            async with self._asking:
+                entries = await self._ledger.at(iter([delivery.position for delivery, _ in look.due]))
         except LedgerDamaged as error:  # which must not end what the others are told
             _LOG.error("what a webhook is to be told is missing", webhook=document.id, error=str(error))
             return now_ms() + _AFTER_A_FAULT
@@ -256,7 +267,7 @@ class Deliverer:
         if lane.has_disabled:
             await self._book.read_again(document.id)
         await lane.rest()
-        return 0 if lane.health.failures else None
+        return 0 if lane.health.failures or look.waiting == len(look.due) else None
 
     async def _at_once(
         self, document: WebhookDocument, lane: Lane, work: Sequence[tuple[Delivery, Tries, Entry]]

@@ -18,8 +18,8 @@ for _, its in ipairs(cmsgpack.unpack(ARGV[5])) do
       redis.call('HSET', state, 'behind', ARGV[1])
     else
       for _, position in ipairs(positions) do redis.call('ZADD', queue, 'NX', ARGV[3], position) end
-      redis.call('ZADD', KEYS[2], 'LT', ARGV[3], id)
     end
+    redis.call('ZADD', KEYS[2], 'LT', ARGV[3], id)
   end
 end
 redis.call('SET', KEYS[1], ARGV[2])
