@@ -34,6 +34,7 @@ _TIME = re.compile(r"\b20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:]{8}\.[0-9]{6}Z")
 _SEALED = re.compile(r'"(kid|nonce|ct)": "([^"]+)"')
 _LEAF = re.compile(r'(?<="leaf_hash": ")[A-Za-z0-9+/]{43}=(?=")')
 _COMMAND = re.compile(r'(?<="commandid": ")[0-9a-f]{32}(?=")')
+_REQUEST = re.compile(r'(?<="request_id": ")[0-9a-f]{32}(?=")')
 _SHA256 = re.compile(r'(?<="commandhash": ")[0-9a-f]{64}(?=")')
 
 
@@ -86,7 +87,7 @@ def settled(recorded: str, log: str, ledger: Ledger) -> str:
     ids = (found for found in _ID.finditer(text) if found.group() not in known)
     replacements = dict(_numbered(ids, lambda n, found: derived_id(found.group(1), "example", str(n))))
     replacements |= dict(_numbered(_UUID.finditer(text), lambda n, _: f"018d3b2e-0000-7000-8000-{n:012x}"))
-    for pattern, length in ((_COMMAND, 32), (_SHA256, 64)):
+    for pattern, length in ((_COMMAND, 32), (_REQUEST, 32), (_SHA256, 64)):
         hashed = lambda n, _, length=length: hashlib.sha256(str(n).encode()).hexdigest()[:length]  # noqa: E731
         replacements |= dict(_numbered(pattern.finditer(text), hashed))
     replacements |= dict(
