@@ -39,6 +39,7 @@ from service.api.http import access, problems
 from service.api.http.cors import Cors
 from service.api.http.door import Door, check_declared
 from service.api.http.edge import Edge
+from service.api.http.express import Express
 from service.api.http.opened import OpenLedgers
 from service.api.http.parameters import KnownParameters
 from service.api.http.rate_limits import RateLimit
@@ -214,7 +215,8 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
     )
     check_declared(app)
-    edge = Edge(app, Cors(settings.origins) if settings.origins else None)
+    express = Express(app.asgi_handler, running, quotas)
+    edge = Edge(app, express, Cors(settings.origins) if settings.origins else None)
     app.asgi_handler = app.state.access = access.Access(edge)
     app.state.running = running
     app.state.openapi = described(app)

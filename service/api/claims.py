@@ -42,6 +42,7 @@ from service.api.http.served import (
     raw_page,
     recorded,
     served,
+    show,
     unversioned,
 )
 from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
@@ -208,8 +209,7 @@ async def _as_it_is(request: ApiRequest, claim_id: str) -> Answer:
         beside = parts if found.related else b""
         etag = preconditions.etag(served(request).ledger, found.version, found.generation, beside)
         found.shown = Shown.of(b'%s,"parts":%s}' % (found.raw[:-1], parts), etag)
-    shown: Shown = found.shown
-    return await shown.answer(request)
+    return await show(request, found, CLAIMS, claim_id, listed="statements")
 
 
 class _PartSeen(Struct):

@@ -79,11 +79,8 @@ class Kept:
 
     def find(self, asked: Asked, position: int) -> Found | None:
         """Return a document that is known to be as it is at a position or later, if it is kept."""
-        now = self._asked = time.monotonic()
-        if self._listening is None:
-            self._listening = asyncio.create_task(self._listen())
-        found = self._found.get(asked)
-        if found is None or now > min(self._heard, self._looked) + _DEAF_SECONDS:
+        hears, found = self._hears(), self._found.get(asked)
+        if found is None or not hears:
             return None
         outdated = self._named.get(asked.document_id, 0) > found.checkpoint
         if outdated or found.generation != self._generations[asked.projection]:
@@ -109,11 +106,25 @@ class Kept:
         while self._size > LARGEST:
             self._drop(next(iter(self._found)))
 
+    def is_unmoved(self, projection: str, generation: int, position: int) -> bool:
+        """Whether nothing was recorded after a position, and a generation of a projection is live, as far as is heard.
+
+        Then a list that was read with that checkpoint is what the store has.
+        """
+        return self._hears() and self._position <= position and self._generations.get(projection) == generation
+
     async def aclose(self) -> None:
         """Listen no more, and leave no task."""
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening])
+
+    def _hears(self) -> bool:
+        """Whether this process hears of what is recorded; from now on it does, if it did not."""
+        now = self._asked = time.monotonic()
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen())
+        return now <= min(self._heard, self._looked) + _DEAF_SECONDS
 
     def _drop(self, asked: Asked) -> None:
         found = self._found.pop(asked, None)

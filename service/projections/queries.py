@@ -39,8 +39,9 @@ class Page(Struct, frozen=True):
     next_after: int | None
     prev_before: int | None = None
     """The position up to which the page before this one goes; None at the beginning."""
-    tag: str = ""
-    """What tells the state of the projection in which the page was read: its checkpoint and generation."""
+    checkpoint: int = 0
+    generation: int = 0
+    """The state of the projection in which the page was read."""
 
 
 class _Versioned(Struct):
@@ -159,8 +160,16 @@ class Queries:
         if live != at.generation:  # rebuilt while we read: indexes or documents may have been dropped under us
             return await self.page(projection, filters, after=after, before=before, limit=limit, by=by)
         following, preceding = (last, after or None) if before is None else (before, last)
-        tag = f"{at.checkpoint}.{at.generation}"
-        return Page([item for item in items if item is not None], following, preceding, tag)
+        present = [item for item in items if item is not None]
+        return Page(present, following, preceding, at.checkpoint, at.generation)
+
+    def holds_document(self, projection: Projection, document_id: str, listed: str, found: Found) -> bool:
+        """Whether a document that was found is kept, and is still what :meth:`document` would find."""
+        return self._kept is not None and self._kept.find(Asked(projection.name, document_id, listed), 0) is found
+
+    def holds_page(self, projection: Projection, page: Page) -> bool:
+        """Whether this process knows a page to be still what :meth:`page` would read."""
+        return self._kept is not None and self._kept.is_unmoved(projection.name, page.generation, page.checkpoint)
 
     async def _walk_one(
         self, projection: Projection, membership: Membership | None, after: int, before: int | None, limit: int

@@ -36,6 +36,11 @@ class Answer:
         if body or status not in (204, 304):  # which have no content to describe
             self._headers.append((b"content-type", media_type.encode()))
 
+    @property
+    def size(self) -> int:
+        """The bytes of its body."""
+        return len(self._body)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's three
         """Send it (ASGI)."""
         body, headers = self._body, self._headers

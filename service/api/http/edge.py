@@ -31,10 +31,10 @@ _PREFERENCES = b"accept, accept-encoding"
 
 
 class Edge:
-    """Wraps the handler of an application."""
+    """Wraps ``within``, the handler of an application or what wraps that."""
 
-    def __init__(self, app: Litestar, cors: Cors | None) -> None:
-        self._within: Any = app.asgi_handler
+    def __init__(self, app: Litestar, within: Any, cors: Cors | None) -> None:  # noqa: ANN401 - as ASGI's mappings
+        self._within = within
         self._routing = app.asgi_router.handle_routing
         self._cors = cors
         self._vary = (b"vary", _PREFERENCES + (b", origin" if cors else b""))

@@ -39,14 +39,20 @@ class OpenLedgers(Generic[_Open]):
     def __len__(self) -> int:
         return len(self._open)
 
+    def at_hand(self, name: str) -> _Open | None:
+        """Return a ledger if it is open."""
+        found = self._open.get(name)
+        if found is not None:
+            self._open.move_to_end(name)
+        return found
+
     async def get(self, name: str) -> _Open:
         """Return a ledger, opened if it is not; all who wait for that wait for one opening. An open one costs nothing.
 
         Raises what opening raises.
         """
-        found = self._open.get(name)
+        found = self.at_hand(name)
         if found is not None:
-            self._open.move_to_end(name)
             return found
         if name not in self._opening:
             self._opening[name] = asyncio.create_task(self._begin(name))

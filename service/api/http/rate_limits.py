@@ -75,6 +75,13 @@ class RateLimit:
         """Return the quota of that name, or None if it is 0: then there is none."""
         return cls(store, Policy(name, quota)) if quota else None
 
+    def count_at_once(self, key_id: str) -> Fields | None:
+        """Count one request against what this process has, as :meth:`count` does; None if it has nothing."""
+        block, now = self._blocks.get(key_id), time.monotonic()
+        if block is None or block.left < 1 or now >= block.end:
+            return None
+        return self._spend(block, now)
+
     async def count(self, key_id: str) -> Fields:
         """Count one request, and return the header fields that say what is left. Raises ``Spent``.
 
@@ -92,6 +99,9 @@ class RateLimit:
                 raise Spent(self.policy, max(1, math.ceil(block.end - now)))
             await self._taken(key_id, block)
             now = time.monotonic()
+        return self._spend(block, now)
+
+    def _spend(self, block: _Block, now: float) -> Fields:
         block.left -= 1
         return self.fields(block.left + block.beside, block.end - now)
 

@@ -3,12 +3,13 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar import Request
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 from uuid_utils import uuid7
 
 from events.catalog import Event
@@ -18,6 +19,7 @@ from events.ledger import Command, Ledger
 from events.transparency.note import encoded
 from service.api.http import access, fields, idempotency, preconditions
 from service.api.http.answer import Answer
+from service.api.http.at_hand import AnswersAtHand
 from service.api.http.caching import NEVER
 from service.api.http.confidential import any_sealed, confidentially, has_sealed, shown
 from service.api.http.opened import OpenLedgers
@@ -55,6 +57,7 @@ class Served(Struct, frozen=True):
     queries: Queries
     archive: Archive | None = None
     """Where the ledger is sealed; a process that only records needs none."""
+    at_hand: AnswersAtHand = field(default_factory=AnswersAtHand)
 
 
 class Opened(Struct, frozen=True):
@@ -259,8 +262,19 @@ async def document(request: ApiRequest, projection: Projection, document_id: str
     if found.shown is None:
         tag = preconditions.etag(served(request).ledger, found.version, found.generation)
         found.shown = Shown.of(found.raw, tag)
+    return await show(request, found, projection, document_id)
+
+
+async def show(
+    request: ApiRequest, found: Found, projection: Projection, document_id: str, *, listed: str = ""
+) -> Answer:
+    """Answer with a document as it is shown, and have that at hand for as long as the document is kept."""
     shown: Shown = found.shown
-    return await shown.answer(request)
+    answer, here = await shown.answer(request), served(request)
+    if shown.is_of_all(answer) and not found.related:
+        holds = partial(here.queries.holds_document, projection, document_id, listed, found)
+        here.at_hand.keep(request.scope, answer, holds)
+    return answer
 
 
 class Shown:
@@ -275,6 +289,10 @@ class Shown:
     def of(cls, content: bytes, tag: str) -> "Shown":
         """Make it of what is stored. What has something confidential in it is made anew for each reader."""
         return cls(content, tag, None if has_sealed(content) else Answer(content, headers={"ETag": tag}))
+
+    def is_of_all(self, answer: Answer) -> bool:
+        """Whether an answer is the one for all who have no version of it."""
+        return answer is self._answer
 
     async def answer(self, request: ApiRequest) -> Answer:
         """Answer as :func:`fresh` does."""
@@ -324,12 +342,15 @@ async def listing(  # noqa: PLR0913 - what every list has
     page = await here.queries.page(projection, filters, after=least, before=at.before, limit=limit, by=by)
     if page.prev_before is not None and page.prev_before <= (changed_since or 0):
         page = structs.replace(page, prev_before=None)
-    tag = f'W/"{here.ledger.epoch}.{page.tag}"'
+    tag = f'W/"{here.ledger.epoch}.{page.checkpoint}.{page.generation}"'
     if _opened(request, page.items):
         return await page_of(request, page, page.items)
     if known := preconditions.not_modified(request, tag):
         return Answer(b"", status=304, headers={"ETag": known})
-    return await page_of(request, page, page.items, headers={"ETag": tag})
+    answer = await page_of(request, page, page.items, headers={"ETag": tag})
+    if not any_sealed(page.items):
+        here.at_hand.keep(request.scope, answer, partial(here.queries.holds_page, projection, page))
+    return answer
 
 
 async def page_of(
