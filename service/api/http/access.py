@@ -3,6 +3,7 @@
 The route is logged and never the path; of headers only the two that identify. Nothing of a body or a query is logged.
 """
 
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -196,6 +197,8 @@ def _is_stream(headers: list[tuple[bytes, bytes]]) -> bool:
 
 def _tell(asked: Asked, seconds: float) -> None:
     status = asked.status
+    if status < _REFUSED and not _LOG.is_enabled_for(logging.INFO):
+        return
     log = _LOG.info if status < _REFUSED else _LOG.warning if status < _FAULT else _LOG.error
     more = {"problem": asked.problem} if asked.problem else {}
     log(

@@ -5,7 +5,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
+from events.envelope import LARGEST_EVENT
 from service.api.http import fields
 from service.api.http.problems import ApiError
 
@@ -37,7 +40,23 @@ async def content_of(request: Request[Any, Any, Any]) -> bytes:
         raise ApiError(
             "unsupported-media-type", f"the body is {media_type or 'of no stated type'}, not application/json"
         )
-    return await request.body()
+    return await _received(request)
+
+
+async def _received(request: Request[Any, Any, Any]) -> bytes:
+    """Return the body as Litestar does, which makes a mapping of all header fields to see how long it is."""
+    length = fields.value(request, b"content-length") or ""
+    if length.isdecimal() and int(length) > LARGEST_EVENT:
+        raise RequestEntityTooLarge
+    content, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise InternalServerException("the client left before it had sent all")
+        content, more = content + message["body"], message["more_body"]
+        if len(content) > LARGEST_EVENT:
+            raise RequestEntityTooLarge
+    return content
 
 
 def decoded(raw: bytes, type_: type[_T], at: str = "") -> _T:

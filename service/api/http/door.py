@@ -57,7 +57,7 @@ class Door(ASGIMiddleware):
             raise _unauthorized("the request carries no API key")
         key = self._running.bearers.known(token) or await self._recognised(scope, token)
         try:
-            opened = await self._running.ledgers.get(key.ledger)
+            opened = self._running.ledgers.at_hand(key.ledger) or await self._running.ledgers.get(key.ledger)
         except UnknownLedger as unknown:
             raise ApiError("forbidden", "the ledger that the key opens is not here") from unknown
         streams = self._running.streams

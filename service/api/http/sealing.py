@@ -25,6 +25,8 @@ _BETWEEN_LOOKS = 0.02
 
 def wants_seal(request: Request[Any, Any, Any]) -> bool:
     """Return whether a write is to be answered only once it is sealed. Raises ``bad-request`` for another ``wait``."""
+    if not request.scope["query_string"]:
+        return False
     wanted = request.query_params.get("wait")
     if wanted not in {None, "sealed"}:
         raise ApiError("bad-request", f"wait is `sealed`, not {str(wanted)[:80]!r}")
