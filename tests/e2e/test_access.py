@@ -209,17 +209,17 @@ async def test_what_breaks_is_logged_with_its_place_and_not_with_what_it_quotes(
     """The log says which error it was and where, by the identifier that the client has; not what the error says."""
     api = logging()
     token = await new_key(store, ledger.name)
-    await store.set(ledger.keys.positions("story_" + "0" * 26), "no list, but HuntingtheSnark")
-    await store.hset(ledger.keys.projection("stories"), "checkpoint:1", "HuntingtheSnark")
     async with api.running(), api.client(Authorization=f"Bearer {token}") as client:
+        assert (await client.get("/v1/sources")).status_code == 200
+        await store.hset(ledger.keys.projection("stories"), "checkpoint:1", "HuntingtheSnark")
         broken = await client.get("/v1/stories")
     assert broken.status_code == 500
     assert "Snark" not in broken.text
     assert "Snark" not in "".join(api.raw)
     (failed,) = api.lines("request failed")
-    assert failed["request_id"] == broken.json()["request_id"] == api.lines()[0]["request_id"]
+    assert failed["request_id"] == broken.json()["request_id"] == api.lines()[1]["request_id"]
     assert "builtins.ValueError\n" in failed["exception"]
-    assert "in place\n" in failed["exception"]
+    assert "in placed\n" in failed["exception"]
 
 
 async def test_what_the_server_says_is_in_the_log_as_all_else(logging: Callable[..., Logging]) -> None:
