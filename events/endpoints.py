@@ -33,15 +33,11 @@ class Filters(Part, frozen=True):
     ``states`` lets through ``claim.state_changed`` into one of these states, and nothing else.
     """
 
-    types: Annotated[tuple[TypePattern, ...], _Most] = ("*",)
+    types: Annotated[tuple[TypePattern, ...], Meta(min_length=1, max_length=100)] = ("*",)
     stories: Annotated[tuple[StoryId, ...], _Most] = ()
     claims: Annotated[tuple[ClaimId, ...], _Most] = ()
     sources: Annotated[tuple[SourceId, ...], _Most] = ()
     states: Annotated[tuple[State, ...], _Most] = ()
-
-    def __post_init__(self) -> None:
-        if not self.types:
-            raise ValueError("`types`: name at least one; `*` is every type")
 
 
 class Webhook(Part, frozen=True):

@@ -94,7 +94,8 @@ class Ledger:
             await ledger._create(create)
         if create is not None:  # whoever created it may have ended before it said so
             with answering():
-                await store.sadd(keys.LEDGERS, name)
+                if not await store.sismember(keys.LEDGERS, name):  # a full store is read, and not written
+                    await store.sadd(keys.LEDGERS, name)
         await ledger._check_head()
         return ledger
 

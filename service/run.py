@@ -21,13 +21,14 @@ from events.ledger import Ledger, ledger_names
 from events.store import Store
 from service import embedded, tracing
 from service.api.http.connection import Connection
+from service.api.http.served import Served
 from service.app import VERSION, archives_of, create_app, egress_of, open_served, open_vault, outbound_of
 from service.auth.bootstrap import ensure_bootstrap_key
 from service.client import Client
 from service.load import load, read_story
 from service.metrics import Metrics
 from service.projections.catalog import PROJECTIONS
-from service.projections.queries import Queries
+from service.projections.queries import NotThereYet, Queries
 from service.projections.rebuild import RebuildRefused, rebuild
 from service.settings import Settings, wants_traces
 from service.show import claims_table, greeting
@@ -37,6 +38,8 @@ from service.worker import Workers
 _LOG = structlog.get_logger("onrecord.process")
 _GRACE_SECONDS = 5
 _CATCH_UP_SECONDS = 60
+_GLANCE_SECONDS = 5
+"""Seconds for which projections are waited for at a start that loads nothing."""
 _READY_SECONDS = 8
 _SELDOM = 20_000
 _console = Console(highlight=False)
@@ -69,13 +72,23 @@ async def run_service(settings: Settings, sample: Path | None) -> None:
             await _ensure_key(store, settings, replace=True)
             metrics = _metrics(settings)
             async with _working(settings, metrics) as worker:
-                if sample and (await here.ledger.head()).position <= 1:
+                is_new = sample is not None and (await here.ledger.head()).position <= 1
+                if sample and is_new:
                     await _load_with_progress(settings, store, sample)
-                head = (await here.ledger.head()).position
-                for projection in PROJECTIONS:
-                    await here.queries.wait_for(projection, head, seconds=_CATCH_UP_SECONDS)
+                await _catch_up(here, _CATCH_UP_SECONDS if is_new else _GLANCE_SECONDS)
                 async with _exposing(settings, metrics):
                     await _serve(settings, metrics, with_claims=True, beside=[*beside, worker])
+
+
+async def _catch_up(here: Served, seconds: float) -> None:
+    """Wait until every projection is at the present end; a store that takes no writes now is served all the same."""
+    head = (await here.ledger.head()).position
+    try:
+        async with asyncio.timeout(seconds):
+            for projection in PROJECTIONS:
+                await here.queries.wait_for(projection, head, seconds=seconds)
+    except (NotThereYet, TimeoutError) as error:
+        _LOG.warning("serving although projections are behind", why=str(error))
 
 
 async def run_api(settings: Settings) -> None:

@@ -84,7 +84,7 @@ async def explain_claim(
     await wait_for_writes(request, CLAIMS)
     moment = await horizon(here.ledger, as_of, said_by)
     world, edition = await here.recorder.reader.world(claim_id, moment.position if moment else None)
-    chosen = (named_policy(policy, edition) if policy else None) or edition.policy_at(moment or NOW)
+    chosen = edition.policy_at(moment or NOW) if policy is None else named_policy(policy, edition)
     world = msgspec.structs.replace(world, policy=chosen)
     facts = world.facts[claim_id]
     document = await claim_at(here.ledger, claim_id, moment or NOW)

@@ -28,6 +28,7 @@ from service.verification.refusals import NotOnRecord
 
 _WHERE = "/v1/keys"
 _SECRET = {"Cache-Control": "no-store"}
+_LONGEST_ID = 30
 
 
 class KeyToMake(Part, frozen=True):
@@ -105,6 +106,8 @@ async def list_keys(request: ApiRequest, after: FromQuery[str | None] = None, li
     `last_used` is true to about a minute.
     """
     size = page_size(limit)
+    if after is not None and not 0 < len(after) <= _LONGEST_ID:
+        raise ApiError("bad-cursor", "after is a key's identifier, as an earlier page gave it")
     found = await _kept(request).listed(request.auth.key.ledger, after or "", size + 1)
     next_after = found[size - 1].id if len(found) > size else None
     return raw_page(request, "items", [msgspec.json.encode(each) for each in found[:size]], next_after)

@@ -1,7 +1,7 @@
 """Schemathesis against the running service: whatever the contract allows or forbids is answered as it says.
 
-All of its checks and one of ours (tests/fuzz), in all four phases. ``make test`` runs it for a bounded time with a
-fixed seed, so that what it finds is found again; ``make fuzz`` runs it for long with a new one.
+All of its checks and one of ours (tests/fuzz), in all four phases, with a new seed: ``make fuzz``. How far it gets
+depends on the machine, so that what it finds is no sign of what has just changed; it is no part of ``make test``.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from service.worker import Worker
 from tests.conftest import ROOT
 
 _HERE = ROOT / "tests" / "fuzz"
-_SECONDS = int(os.environ.get("ONRECORD_FUZZ_SECONDS", "90"))
+_ASKED = os.environ.get("ONRECORD_FUZZ_SECONDS", "")
+_SECONDS = int(_ASKED or "90")
 _PHASES = ("examples", "coverage", "fuzzing", "stateful")
 _PATIENCE = 120
 """Seconds beside those of the run: to read the description, and to finish the cases under way."""
@@ -55,17 +56,17 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "SECONDS_EACH", 0.0)
 
 
+@pytest.mark.skipif(not _ASKED, reason="make fuzz runs it")
 @pytest.mark.usefixtures("patient", "sealed")
 @pytest.mark.timeout(_SECONDS + 2 * _PATIENCE)
 async def test_schemathesis_finds_nothing(api: httpx2.AsyncClient, settings: Settings, tmp_path: Path) -> None:
     """Thousands of requests that keep the contract and that break it are answered as the contract says."""
     url, key = str(api.base_url).rstrip("/"), settings.bootstrap_key_path.read_text().strip()
-    seed = () if "ONRECORD_FUZZ_SECONDS" in os.environ else ("--seed", "20240124", "--generation-deterministic")
     command = (
         Path(sys.executable).with_name("schemathesis"),
         *("--config-file", _HERE / "schemathesis.toml", "run", f"{url}/openapi.json", "--url", url),
         *("--header", f"Authorization: Bearer {key}", "--checks", "all", "--phases", ",".join(_PHASES)),
-        *("--max-time", str(_SECONDS), "--continue-on-failure", "--no-color", *seed),
+        *("--max-time", str(_SECONDS), "--continue-on-failure", "--no-color"),
     )
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(_HERE)}
     running = await asyncio.create_subprocess_exec(

@@ -16,6 +16,7 @@ from service.verification.commands import Recorder
 EVERY_KIND = Path(__file__).parent / "every-kind.json"
 _NO_ENTRY = {
     catalog.LedgerCreated,
+    catalog.LedgerRestored,
     catalog.InquiryExpired,
     catalog.SubjectErased,
     catalog.ProjectionEventSkipped,

@@ -24,7 +24,8 @@ _NOT_IN_JSON_SCHEMA = (
     "nothing proves that a tree of",
     "is no type of event",
     "policy: there is no",
-    "Expected `int`, got `float`",  # JSON Schema takes 1.0 for an integer
+    "Expected `int`, got `float`",
+    "Expected `int | str`, got `float`",  # JSON Schema takes 1.0 for an integer
     "a live stream has no limit",
     "is beyond the end",
     "give the statement or the identifier of one",

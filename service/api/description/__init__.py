@@ -72,8 +72,11 @@ def described(app: Litestar) -> bytes:
     return msgspec.json.format(msgspec.json.encode(description), indent=2) + b"\n"
 
 
-def queries_of(description: bytes) -> dict[str, frozenset[str]]:
-    """Return the names of the query parameters of every operation that a description has, by its identifier."""
+def queries_of(description: bytes) -> dict[str, dict[str, bool]]:
+    """Return the query parameters of every operation that a description has, by its identifier.
+
+    Each says whether it may be given several times.
+    """
     decoded = msgspec.json.decode(description)
     shared = decoded["components"]["parameters"]
 
@@ -82,9 +85,11 @@ def queries_of(description: bytes) -> dict[str, frozenset[str]]:
         return found
 
     return {
-        operation["operationId"]: frozenset(
-            each["name"] for each in map(whole, operation["parameters"]) if each["in"] == "query"
-        )
+        operation["operationId"]: {
+            each["name"]: "array" in str(each.get("schema"))
+            for each in map(whole, operation["parameters"])
+            if each["in"] == "query"
+        }
         for item in decoded["paths"].values()
         for operation in item.values()
     }

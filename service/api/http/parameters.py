@@ -30,22 +30,33 @@ TagQuery = Annotated[str | None, _checked(Tag, "A tag of the claim.")]
 TextQuery = Annotated[str | None, QueryParameter(max_length=200, description="Words that the claim has.")]
 
 
+_PLACES = {"after", "before"}
+"""Parameters that are looked at by who knows what a place is there."""
+
+
 class KnownParameters(ASGIMiddleware):
-    """Refuses a request with a query parameter that its operation does not have."""
+    """Refuses a request with a query parameter that its operation does not have, or has twice that it has once.
+
+    Litestar reads ``null`` as a parameter that was left out, and would list everything.
+    """
 
     def __init__(self) -> None:
-        self.of_operation: Mapping[str, frozenset[str]] = {}
-        """The query parameters of each operation, by its identifier."""
+        self.of_operation: Mapping[str, Mapping[str, bool]] = {}
+        """The query parameters of each operation, by its identifier, and whether each may be given several times."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let a request pass, or raise ``bad-request`` (400) naming what there is not."""
         if given := scope["query_string"]:
             known = self.of_operation.get(getattr(scope["route_handler"], "operation_id", ""))
             if known is not None:
+                seen = set()
                 for name, value in parse_qsl(given.decode("latin-1"), keep_blank_values=True):
                     if name not in known:
                         there = ", ".join(sorted(known)) or "none"
                         raise ApiError("bad-request", f"there is no parameter {name[:80]!r} here; there is {there}")
-                    if name == "limit" and value == "null":  # Litestar reads it as one that was left out
-                        raise ApiError("bad-request", "limit: it is a whole number")
+                    if name in seen and not known[name]:
+                        raise ApiError("bad-request", f"{name}: it is given once")
+                    seen.add(name)
+                    if value == "null" or (not value and name not in _PLACES):
+                        raise ApiError("bad-request", f"{name}: leave it out, or give it a value")
         await next_app(scope, receive, send)
