@@ -18,7 +18,7 @@ from events.errors import ArchiveDamaged, LedgerError
 from events.group_commit import GroupCommit, Prepared, stored_command_id
 from events.identifiers import new_epoch
 from events.keys import LedgerKeys
-from events.store import Store, answering, servers
+from events.store import Store, answering
 from events.transparency.checkpoint import Checkpoint
 from events.transparency.compact_range import CompactRange
 from events.transparency.hashing import leaf_hash
@@ -129,15 +129,8 @@ class Restoration:
 async def drop(store: Store, name: str) -> None:
     """Delete every key of a ledger from a store."""
     with answering():
-        for server in servers(store):
-            cursor: int = 0
-            while True:
-                answer = await store.scan(cursor, match=f"{{onrecord:{name}}}:*", count=_SCANNED, **server)
-                cursor, found = answer if isinstance(answer, tuple | list) else next(iter(answer.values()))
-                for key in found:
-                    await store.unlink(key)
-                if not cursor:
-                    break
+        async for key in store.scan_iter(match=f"{{onrecord:{name}}}:*", count=_SCANNED):
+            await store.unlink(key)
 
 
 async def from_archive(
