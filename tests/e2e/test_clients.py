@@ -60,6 +60,10 @@ class Desk:
         self._client = self._module("client").AuthenticatedClient(base_url=url, token=key)
         self._ids: dict[str, str] = {}
 
+    async def close(self) -> None:
+        """Leave no connection."""
+        await self._client.get_async_httpx_client().aclose()
+
     def _module(self, name: str) -> ModuleType:
         return importlib.import_module(f"{self._package}.{name}")
 
@@ -152,6 +156,7 @@ async def test_the_generated_client_records_the_story(
     assert {"claim.registered", "statement.recorded", "evidence.added", "claim.state_changed"} <= {
         str(each.type_) for each in history.events
     }
+    await desk.close()
 
 
 @pytest.mark.skipif(
