@@ -52,7 +52,7 @@ contract: openapi/lint/node_modules/.package-lock.json  ## lint openapi/ with Sp
 	@REDOCLY_TELEMETRY=off npm run --prefix openapi/lint --silent check
 
 bench: .venv/installed  ## measure, as ratios, into bench/latest.json
-	@ONRECORD_BENCH_EVENTS=1000000 $(BIN)/python -m bench.run
+	@BENCH_EVENTS=1000000 $(BIN)/python -m bench.run
 
 lock: .venv/installed  ## resolve the dependencies anew: all of them, and those of the image
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file requirements.lock

@@ -22,7 +22,7 @@ from events.store import Store
 from service.verification.commands import Caller
 from service.verification.policy import STRICT_TWO_SOURCE
 
-LARGE = int(os.environ.get("ONRECORD_BENCH_EVENTS", "100000"))
+LARGE = int(os.environ.get("BENCH_EVENTS", "100000"))
 """Events of the large ledger; ``make bench`` has a million."""
 SOURCES = 40
 _PREPARED = 200

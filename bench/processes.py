@@ -29,7 +29,8 @@ async def running(*command: str, **environment: str) -> AsyncIterator[None]:
             sys.stderr.write(log.read().decode(errors="replace")[-4000:])
             raise
         finally:
-            process.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
             await asyncio.wait_for(process.wait(), 15)
 
 

@@ -1,6 +1,7 @@
 """Measure everything, print it as a table, write ``bench/latest.json``; exit 1 if a ratio is below its floor.
 
-``python -m bench.run [WORD…]`` measures only what has one of the words in its name, and writes nothing.
+``python -m bench.run [WORD…]`` measures only what has one of the words in its name, and leaves the
+other rows as they are.
 """
 
 import sys
@@ -14,6 +15,7 @@ from rich.table import Table
 from bench import of_decisions, of_the_ledger, of_the_log, of_webhooks, over_feed, over_http
 from bench.measurement import Measurement
 
+_WIDTH = 160
 _LATEST = Path(__file__).with_name("latest.json")
 _SUITES = (
     over_http.measure,
@@ -31,7 +33,15 @@ async def _all(words: list[str]) -> list[Measurement]:
         async for each in suite(words):
             print(f"{each.name}: {each.ours:,.0f}", file=sys.stderr)
             found.append(each)
+            _keep(found)  # at once, so that what fails later takes nothing with it
     return found
+
+
+def _keep(found: list[Measurement], *, alone: bool = False) -> None:
+    """Write what was found into the table, each in the row that has its name; alone: drop every other row."""
+    before = [] if alone else msgspec.json.decode(_LATEST.read_bytes(), type=list[Measurement])
+    rows = {each.name: each for each in (*before, *found)}
+    _LATEST.write_bytes(msgspec.json.format(msgspec.json.encode(list(rows.values())), indent=2) + b"\n")
 
 
 def _table(measurements: list[Measurement]) -> Table:
@@ -49,9 +59,11 @@ def main() -> None:
     """Run the measurements that the command line asks for."""
     words = sys.argv[1:]
     measurements = uvloop.run(_all(words))
-    Console().print(_table(measurements))
+    console = Console()
+    console.width = max(console.width, _WIDTH)  # a name in one line, in a file too
+    console.print(_table(measurements))
     if not words:
-        _LATEST.write_bytes(msgspec.json.format(msgspec.json.encode(measurements), indent=2) + b"\n")
+        _keep(measurements, alone=True)
     sys.exit(any(each.missed for each in measurements))
 
 
