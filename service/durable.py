@@ -4,7 +4,11 @@ import contextlib
 import os
 import secrets
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+_TOGETHER = 8
+"""Files of one write that wait for the disk at once."""
 
 
 def create(path: Path, content: bytes) -> bool:
@@ -22,19 +26,23 @@ def create(path: Path, content: bytes) -> bool:
 
 
 def replace(files: Mapping[Path, bytes]) -> None:
-    """Write files, each in the place of what was there. Of several, some may be written when this fails."""
+    """Write files, each in the place of what was there. Of several, some may be written when this fails.
+
+    Several wait for the disk together: a file system makes them durable in one go.
+    """
     folders = {path.parent for path in files}
     for folder in folders:
         make_folder(folder)
-    drafts: dict[Path, Path] = {}
+    with ThreadPoolExecutor(min(_TOGETHER, max(len(files), 1))) as threads:
+        drafting = {path: threads.submit(_draft, path.parent, path.name, content) for path, content in files.items()}
     try:
-        for path, content in files.items():
-            drafts[path] = _draft(path.parent, path.name, content)
-        for path in files:
-            drafts.pop(path).replace(path)
+        drafts = {path: draft.result() for path, draft in drafting.items()}
+        for path, draft in drafts.items():
+            draft.replace(path)
     finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+        for each in drafting.values():
+            if each.exception() is None:
+                each.result().unlink(missing_ok=True)
     for folder in folders:
         _sync(folder)
 

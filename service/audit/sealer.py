@@ -32,8 +32,8 @@ from service.audit.witness import Witnesses
 DUTY = "sealer"
 SECONDS = 1.0
 """How long an event waits for more to be sealed with it."""
-_CATCH_UP = 16 * WIDTH
-"""Events that are sealed at once by a sealer that is behind."""
+_MANY = 16 * WIDTH
+"""Events that are sealed at once, without waiting for more: each seal waits for the disk, and so do writers."""
 _SCRIPT = Script("service.audit", "seal.lua")
 _LOG = structlog.get_logger("onrecord.sealer")
 
@@ -138,9 +138,9 @@ class Sealer:
 
     async def _catch_up(self) -> None:
         """Seal all that there is, reading the next events while some are sealed."""
-        entries = await self._ledger.read(self._range.size, _CATCH_UP)
+        entries = await self._ledger.read(self._range.size, _MANY)
         while entries:
-            following = asyncio.ensure_future(self._ledger.read(entries[-1].position, _CATCH_UP))
+            following = asyncio.ensure_future(self._ledger.read(entries[-1].position, _MANY))
             try:
                 await self.seal(entries)
                 entries = await following
@@ -148,7 +148,7 @@ class Sealer:
                 following.cancel()
 
     async def _follow(self, tail: AsyncGenerator[list[Entry], None]) -> None:
-        """Seal what comes: whole bundles as soon as they are, the rest within a second."""
+        """Seal what comes within a second, and sooner if it is much: then the bundles that are whole."""
         waiting: list[Entry] = []
         since = 0.0
         following = asyncio.ensure_future(anext(tail))
@@ -167,7 +167,7 @@ class Sealer:
                 if waiting and time.monotonic() >= since + SECONDS:
                     await self.seal(waiting)
                     waiting = []
-                elif whole > 0:
+                elif whole >= _MANY:
                     await self.seal(waiting[:whole])
                     waiting, since = waiting[whole:], time.monotonic()
         finally:
