@@ -98,6 +98,22 @@ class LedgerRestored(Event, frozen=True):
     reason: LongText | None = None
 
 
+@recorded("ledger.archive_lost")
+class LedgerArchiveLost(Event, frozen=True):
+    """The archive was lost after ``sealed`` events were: what is left of it ends at event ``left``. It is begun again.
+
+    It is made again from the store, and nobody vouches that those events are the ones that were sealed before, unless
+    they were compared with a checkpoint that somebody kept: the first ``compared`` of them lead to its root (base64).
+    """
+
+    ledger: str
+    sealed: Annotated[int, Meta(ge=1)]
+    reason: LongText
+    left: Annotated[int, Meta(ge=0)] = 0
+    compared: Annotated[int, Meta(ge=0)] = 0
+    root: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=$(?!\n)", max_length=44)] | None = None
+
+
 @recorded("story.opened")
 class StoryOpened(Event, frozen=True):
     """A story is being covered from now on."""

@@ -150,6 +150,7 @@ def stored(encoded: bytes, position: int, recordedtime: str) -> bytes:
 _SUBJECTS: dict[type[catalog.Event], Callable[[Any], str]] = {
     catalog.LedgerCreated: attrgetter("ledger"),
     catalog.LedgerRestored: attrgetter("ledger"),
+    catalog.LedgerArchiveLost: attrgetter("ledger"),
     catalog.StoryOpened: attrgetter("story_id"),
     catalog.StoryUpdated: attrgetter("story_id"),
     catalog.StoryClosed: attrgetter("story_id"),
@@ -183,6 +184,7 @@ def _story_updated(event: catalog.StoryUpdated) -> tuple[str, ...]:
 _STREAMS: dict[type[catalog.Event], Callable[[Any], tuple[str, ...]]] = {
     catalog.LedgerCreated: lambda _: (_LEDGER,),
     catalog.LedgerRestored: lambda _: (_LEDGER,),
+    catalog.LedgerArchiveLost: lambda _: (_LEDGER,),
     catalog.PolicyActivated: lambda _: (POLICY, REFERENCE),
     catalog.SourceUpdated: lambda event: (event.source_id, REFERENCE),
     catalog.SourceGraded: lambda event: (event.source_id, REFERENCE),

@@ -16,6 +16,11 @@ class Epochs:
         self._all = [(epoch, int(first or 1)) for epoch, _, first in parts]
 
     @property
+    def first(self) -> str:
+        """The epoch that the ledger was created in; nothing for a ledger that is not created."""
+        return self._all[0][0] if self._all else ""
+
+    @property
     def latest(self) -> str:
         """The present epoch; nothing for a ledger that is not created."""
         return self._all[-1][0] if self._all else ""

@@ -73,6 +73,11 @@ class Ledger:
         """The present epoch."""
         return self._epochs.latest
 
+    @property
+    def first_epoch(self) -> str:
+        """The epoch that the ledger was created in."""
+        return self._epochs.first
+
     @classmethod
     async def open(
         cls, store: Store, name: str = "main", *, create: Policy | None = None, past: Past | None = None

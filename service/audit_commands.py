@@ -10,9 +10,11 @@ from cyclopts import App, Parameter
 from service.audit import log_key
 from service.audit.log_key import LogKeyUnusable
 from service.restore import archive as archive_ledger
+from service.restore import begin_archive_again
 from service.restore import replay as replay_ledger
 from service.restore import restore as restore_ledger
 from service.settings import Settings
+from service.verify import older_checkpoint
 from service.verify import verify as verify_archive
 
 Run: TypeAlias = Callable[[Callable[[Settings], Awaitable[None]]], None]
@@ -74,6 +76,23 @@ def _add_keys(app: App, keys: App, run: Run) -> None:
             await _print_keys(settings)
 
         run(drop)
+
+    @log.command
+    def begin_again(
+        *,
+        because: Annotated[str, Parameter(help="Why the archive is lost: it goes on record.")],
+        checkpoint: _Older = None,
+    ) -> None:
+        """Go on without an archive that is lost: it is made again from the store, and that goes on record.
+
+        Refused while nothing is lost, while a worker runs, and if the store lacks an event that only the archive had.
+        With a checkpoint that somebody kept, the store has to lead to it.
+        """
+        run(
+            lambda settings: begin_archive_again(
+                settings, because=because, kept=older_checkpoint(checkpoint) if checkpoint else None
+            )
+        )
 
 
 def _add_moves(app: App, run: Run) -> None:

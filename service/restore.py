@@ -22,7 +22,8 @@ from service import durable, embedded
 from service.app import archives_of
 from service.audit import log_key
 from service.audit.archive import Archive
-from service.audit.log_key import LogKeyUnusable
+from service.audit.beginning_again import begin_again
+from service.audit.log_key import LogKeys, LogKeyUnusable
 from service.audit.restoring import Restoration, drop, from_archive
 from service.audit.trimming import NothingSealed, trim
 from service.run import COLUMNS
@@ -100,6 +101,30 @@ async def archive(settings: Settings, *, keep: int, before: str | None) -> None:
     _console.print(f"Events up to {done} are in the archive only." if done else "No more events can leave the store.")
 
 
+async def begin_archive_again(settings: Settings, *, because: str, kept: bytes | None) -> None:
+    """Go on without an archive that is lost: it is made again from the store, which goes on record. See there.
+
+    Raises ``NotBegunAgain``, ``ArchiveDamaged``, ``LedgerDiverged`` and ``LogKeyUnusable``.
+    """
+    archives = archives_of(settings)
+    keys = _keys(settings)
+    async with _store(settings) as store:
+        ledger = await Ledger.open(store, settings.ledger, past=archives.past_of(settings.ledger))
+        event = await begin_again(store, ledger, archives.of(settings.ledger), keys, because, kept)
+        await ledger.close()
+    _console.print(
+        f"It is on record that the archive of {settings.ledger} was lost. A worker makes it again from event "
+        f"{event.left + 1}: start it. Checkpoints, proofs and receipts of before hold against it if those events are "
+        "the ones that were sealed."
+    )
+    if event.compared:
+        _console.print(f"The first {event.compared} events lead to the checkpoint that you gave.")
+    else:
+        _console.print(
+            "Nothing here shows that they are: let whoever kept a checkpoint compare (`onrecord verify --checkpoint`)."
+        )
+
+
 @asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[Store]:
     """Yield a client of the store; the embedded one is started for as long as that if it does not run."""
@@ -117,10 +142,7 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
 
 async def _checkpoint(settings: Settings, archive: Archive) -> Checkpoint:
     """Return the last checkpoint of an archive, if a key of this home signed it."""
-    path = log_key.path_of(settings.home_path, settings.ledger)
-    keys = log_key.read(path)
-    if keys is None:
-        raise LogKeyUnusable(f"there are no keys of a log in {path}: put those there that signed the archive")
+    keys = _keys(settings)
     note = await archive.checkpoint()
     if note is None:
         raise NothingSealed(f"nothing of {settings.ledger!r} is sealed in {archive.storage.place}")
@@ -128,6 +150,13 @@ async def _checkpoint(settings: Settings, archive: Archive) -> Checkpoint:
         return opened(note, keys.verifiers)
     except TransparencyError as error:
         raise ArchiveDamaged(f"the checkpoint in {archive.storage.place}: {error}") from error
+
+
+def _keys(settings: Settings) -> LogKeys:
+    path = log_key.path_of(settings.home_path, settings.ledger)
+    if keys := log_key.read(path):
+        return keys
+    raise LogKeyUnusable(f"there are no keys of a log in {path}: put those there that signed the archive")
 
 
 @asynccontextmanager

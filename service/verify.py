@@ -44,7 +44,7 @@ async def verify(  # noqa: PLR0913 - the command's options
         _storage(settings, where),
         _verifiers(settings, keys),
         version=VERSION,
-        older=_content(older) if older else None,
+        older=older_checkpoint(older) if older else None,
         states=states,
     )
     with Progress(*COLUMNS, console=_errors, transient=True) as bar:
@@ -78,7 +78,8 @@ def _verifiers(settings: Settings, keys: Sequence[str]) -> tuple[VerifierKey, ..
     return ours.verifiers
 
 
-def _content(file: Path) -> bytes:
+def older_checkpoint(file: Path) -> bytes:
+    """Return a checkpoint that somebody kept. Raises ``ArchiveUnavailable``."""
     try:
         return file.read_bytes()
     except OSError as error:

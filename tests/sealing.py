@@ -1,8 +1,8 @@
-"""Sealing in tests: an archive of a ledger in a folder, and what brings it up to the ledger's end."""
+"""Sealing in tests: an archive of a ledger, in a folder or in objects, and what brings it up to the ledger's end."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from events import catalog, records
@@ -24,10 +24,10 @@ PATIENCE = 30.0
 class Sealing:
     """One ledger with its archive and its log's keys."""
 
-    def __init__(self, store: Store, ledger: Ledger, folder: Path) -> None:
+    def __init__(self, store: Store, ledger: Ledger, folder: Path, place: str | None = None) -> None:
         self.store, self.ledger, self.folder = store, ledger, folder
         self.key_path = log_key.path_of(folder, ledger.name)
-        self.root = folder / "archive" / ledger.name
+        self.place = place or str(folder / "archive")
         self.lease = Lease(store, ledger.keys, "sealer", seconds=60)
         self.origin = f"test.example/{ledger.name}"
 
@@ -39,7 +39,7 @@ class Sealing:
     @property
     def archive(self) -> Archive:
         """The archive, as somebody sees it who has not read it before."""
-        return Archive(storage.at(str(self.folder / "archive"), self.ledger.name))
+        return Archive(storage.at(self.place, self.ledger.name))
 
     def sealer(self, token: Callable[[], int] | None = None, archive: Archive | None = None) -> Sealer:
         """Return a sealer under the lease of these, or with a token of its own."""
@@ -63,6 +63,17 @@ class Sealing:
         while entries := await self.ledger.read((await self.checkpoint()).size, 1000):
             await sealer.seal(entries)
         return await self.checkpoint()
+
+    async def files(self) -> dict[str, bytes]:
+        """Return every file of the archive."""
+        kept = self.archive.storage
+        return {path: await kept.read(path) or b"" async for path in kept.paths()}
+
+    async def become(self, files: Mapping[str, bytes]) -> None:
+        """Let the archive have these files and no others."""
+        kept = self.archive.storage
+        await kept.remove([path async for path in kept.paths()])
+        await kept.write(files)
 
     async def entries(self) -> list[bytes]:
         """Return every entry of the archive."""
@@ -99,3 +110,14 @@ async def record(ledger: Ledger, many: int, title: str = "A story") -> None:
         event = catalog.StoryOpened(story_id=key, story=records.Story(title=f"{title} {n}"))
         commands.append(Command([event], {}, Provenance("system", f"test:{key}", "ab" * 32)))
     await ledger.append_many(commands)
+
+
+async def shorten(ledger: Ledger, store: Store, to: int) -> None:
+    """Roll the store back to an earlier position, as a restored old copy would be."""
+    kept = await ledger.read(0, to)
+    pipeline = store.pipeline(transaction=True)
+    pipeline.delete(ledger.keys.events)
+    for entry in kept:
+        pipeline.xadd(ledger.keys.events, {"e": entry.raw}, id=f"{entry.position}-0")
+    pipeline.hset(ledger.keys.head, mapping={"position": to})
+    await pipeline.execute()

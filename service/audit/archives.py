@@ -5,7 +5,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from events import keys
-from events.catalog import LedgerCreated
 from events.errors import LedgerDiverged, StoreUnusable
 from events.ledger import Ledger
 from events.store import Store, answering
@@ -15,7 +14,7 @@ from events.transparency.note import Note
 from service.audit import log_key, storage
 from service.audit.archive import Archive
 from service.audit.comparison import compare
-from service.audit.log_key import LogKeys
+from service.audit.log_key import LogKeys, LogKeyUnusable
 from service.audit.past import ArchivedPast
 from service.audit.witness import Witnesses
 
@@ -49,15 +48,20 @@ class Archives(Struct, frozen=True):
         return ArchivedPast(self.of(ledger))
 
     async def keys(self, ledger: Ledger) -> LogKeys:
-        """Return the keys of a ledger's log, and make the first one if there is none. Raises ``LogKeyUnusable``."""
-        path = log_key.path_of(self.home, ledger.name)
-        if found := log_key.read(path):
-            return found
-        created = (await ledger.read(0, 1))[0].event
-        epoch = created.epoch if isinstance(created, LedgerCreated) else ledger.epoch
-        return log_key.opened(
-            path, f"{self.origin}/{ledger.name}" if self.origin else f"onrecord/{ledger.name}/{epoch}"
-        )
+        """Return the keys of a ledger's log, and make the first one if there is none.
+
+        Raises ``LogKeyUnusable``, also for the keys of a ledger that had this name before: under one key there is one
+        tree.
+        """
+        path, unnamed = log_key.path_of(self.home, ledger.name), f"onrecord/{ledger.name}/"
+        origin = f"{self.origin}/{ledger.name}" if self.origin else unnamed + ledger.first_epoch
+        found = log_key.opened(path, origin)
+        if found.origin.startswith(unnamed) and found.origin != unnamed + ledger.first_epoch:
+            raise LogKeyUnusable(
+                f"the keys in {path} are those of the log {found.origin}, of a ledger {ledger.name!r} that was created "
+                "before this one: move them away, and this one gets a log of its own"
+            )
+        return found
 
     async def check_not_lost(self, store: Store, name: str) -> None:
         """Return if the store has a ledger, or nothing of it was sealed.
@@ -69,7 +73,7 @@ class Archives(Struct, frozen=True):
         if not is_there and await (archive := self.of(name)).checkpoint():
             raise LedgerLost(
                 f"the store has no ledger {name!r}, and there is an archive of it in {archive.storage.place}: "
-                "`onrecord restore` brings it back"
+                "`onrecord restore` brings it back; to begin a new one instead, move archive and log keys away"
             )
 
     async def check(self, ledger: Ledger) -> None:

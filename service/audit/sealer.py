@@ -103,7 +103,10 @@ class Sealer:
         size = checkpoint.size if checkpoint else 0
         if size < said.size:
             place = self._archive.storage.place
-            raise ArchiveDamaged(f"{said.size} events were sealed; the archive in {place} has {size}: is it that one?")
+            raise ArchiveDamaged(
+                f"{said.size} events were sealed; the archive in {place} has {size}: is it that one? "
+                "If the rest is lost, `onrecord log begin-again` says how to go on"
+            )
         self._range, self._open, self._last, self._said = CompactRange(), [], b"", said
         if checkpoint is None:
             return

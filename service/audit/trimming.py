@@ -52,7 +52,7 @@ async def trim(
     Raises ``LedgerDiverged`` for an event that is not as it was sealed, ``ArchiveDamaged`` if it is not in the archive.
     """
     total = await horizon(store, ledger, checkpoint, wanted)
-    done = await _first(store, ledger) - 1
+    done = await first_in_store(store, ledger) - 1
     while done < total:
         end = min(total, done + _BUNDLES * WIDTH)
         for index in range(done // WIDTH, end // WIDTH):
@@ -72,7 +72,7 @@ async def _compare(ledger: Ledger, archive: Archive, index: int) -> None:
         check_entry(entry.position, raw, leaf_hash(entry.raw))
 
 
-async def _first(store: Store, ledger: Ledger) -> int:
+async def first_in_store(store: Store, ledger: Ledger) -> int:
     """Return the position of the first event that the store has."""
     with answering():
         found = await store.xrange(ledger.keys.events, count=1)

@@ -21,6 +21,8 @@ _LEFT_OUT = (
     catalog.ClaimStateChanged,  # follows again
     catalog.SubjectErased,  # is true of the keys beside one ledger
     catalog.ProjectionEventSkipped,  # concerns the reading of one ledger
+    catalog.LedgerRestored,  # happened to one ledger
+    catalog.LedgerArchiveLost,  # likewise
 )
 _BATCH = 1_000
 _MOST_NAMED = 20

@@ -1,40 +1,13 @@
 """What every place in which an archive can be kept promises: a local folder, and an object store that speaks S3."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from events.errors import ArchiveUnavailable
 from service.audit import storage
 from service.audit.storage import Storage
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The address of a server that speaks S3, with a bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with urlopen(Request(f"http://{host}:{port}/archives", method="PUT")) as answer:
-        assert answer.status == 200
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(params=["folder", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What the setting would name."""
-    if request.param == "folder":
-        return str(tmp_path / "archive")
-    monkeypatch.setenv("AWS_ENDPOINT", request.getfixturevalue("s3"))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    return f"s3://archives/{tmp_path.name}/{request.node.name[:20]}"
 
 
 @pytest.fixture

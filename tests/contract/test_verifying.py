@@ -1,11 +1,7 @@
 """Verifying an archive with the log's public key alone: what is in order is found so, and what is not is told."""
 
-from pathlib import Path
-
 import pytest
 
-from events.ledger import Ledger
-from events.store import Store
 from events.transparency.note import VerifierKey
 from service.audit.storage import Storage
 from service.audit.verifying.examination import Examination
@@ -26,12 +22,6 @@ async def verified(storage: Storage, *keys: VerifierKey, older: bytes | None = N
         assert done < step.done <= step.total
         done = step.done
     return examination.report
-
-
-@pytest.fixture
-def sealing(store: Store, ledger: Ledger, tmp_path: Path) -> Sealing:
-    """The test's ledger with an archive."""
-    return Sealing(store, ledger, tmp_path)
 
 
 async def test_a_real_story_is_verified_to_its_last_state(sealing: Sealing, loaded: Recorder) -> None:

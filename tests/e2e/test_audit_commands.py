@@ -106,3 +106,35 @@ def test_a_record_is_verified_lost_and_brought_back(terminal: Terminal, tmp_path
     stop(serving)
     assert run(terminal, "restore").returncode == 1
     assert os.listdir(terminal.home / "archive") == ["main"]  # noqa: PTH208 - names alone
+
+
+@pytest.mark.timeout(240)
+def test_an_archive_that_burnt_is_begun_again(terminal: Terminal, tmp_path: Path) -> None:
+    """By a command that gives a reason, with the workers stopped; what was kept of before holds against it."""
+    serving, _ = terminal.start("serve", "--sample", "samples/il76.json")
+    many = len(run(terminal, "events").stdout.splitlines())
+    kept = tmp_path / "kept"
+    kept.write_bytes(sealed(terminal, many))
+    why = ("--because", "The disk burnt.")
+    beside = run(terminal, "log", "begin-again", *why)
+    assert (beside.returncode, "stop the workers first" in beside.stderr) == (1, True), beside.stderr
+    stop(serving)
+    unlost = run(terminal, "log", "begin-again", *why)
+    assert (unlost.returncode, "nothing is lost" in unlost.stderr) == (1, True), unlost.stderr
+    shutil.rmtree(terminal.home / "archive")
+    assert run(terminal, "log", "begin-again").returncode != 0
+    key = terminal.home / "log" / "main.key"
+    key.rename(tmp_path / "key")
+    keyless = run(terminal, "log", "begin-again", *why)
+    assert (keyless.returncode, "there are no keys of a log" in keyless.stderr) == (1, True), keyless.stderr
+    (tmp_path / "key").rename(key)
+    begun = run(terminal, "log", "begin-again", *why, "--checkpoint", str(kept))
+    assert begun.returncode == 0, begun.stderr
+    assert f"The first {many} events lead to the checkpoint that you gave." in begun.stderr
+    serving, _ = terminal.start("serve")
+    lost = json.loads(run(terminal, "events", "--type", "ledger.archive_lost").stdout)
+    assert (lost["data"]["sealed"], lost["data"]["reason"]) == (many, "The disk burnt.")
+    sealed(terminal, many + 1)
+    verified = run(terminal, "verify", "--checkpoint", str(kept))
+    assert verified.returncode == 0, verified.stdout
+    stop(serving)

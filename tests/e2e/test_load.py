@@ -17,6 +17,7 @@ EVERY_KIND = Path(__file__).parent / "every-kind.json"
 _NO_ENTRY = {
     catalog.LedgerCreated,
     catalog.LedgerRestored,
+    catalog.LedgerArchiveLost,
     catalog.InquiryExpired,
     catalog.SubjectErased,
     catalog.ProjectionEventSkipped,

@@ -68,6 +68,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "webhook.deleted": {"webhook_id": WEBHOOK},
     "projection.event_skipped": {"projection": "claims", "position": 1, "why": "It is of no use here."},
     "ledger.restored": {"ledger": "main", "epoch": "f", "size": 7, "root": "A" * 43 + "="},
+    "ledger.archive_lost": {"ledger": "main", "sealed": 7, "reason": "The disk burnt."},
     "ledger.created": {"ledger": "main", "epoch": "e", "policy": POLICY},
     "story.opened": {"story_id": STORY, "story": {"title": "A crash"}},
     "source.registered": {"source_id": SOURCE, "source": {"name": "Tass", "kind": "news_agency"}},

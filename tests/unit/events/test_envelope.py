@@ -190,6 +190,7 @@ BELONGS += [
 OF_THE_LEDGER: list[tuple[Event, str, tuple[str, ...]]] = [
     # an event of what has no stream of its own name: its subject, and the streams it belongs to
     (catalog.LedgerRestored(ledger="main", epoch="f", size=7, root="A" * 43 + "="), "main", ("ledger",)),
+    (catalog.LedgerArchiveLost(ledger="main", sealed=7, reason="It burnt."), "main", ("ledger",)),
     (catalog.LedgerCreated(ledger="main", epoch="e", policy=STRICT_TWO_SOURCE), "main", ("ledger",)),
     (catalog.PolicyActivated(policy=STRICT_TWO_SOURCE), "strict-two-source", ("policy", REFERENCE)),
     (catalog.SubjectErased(subject_id="subject-1"), "subject-1", ("subject-1",)),

@@ -14,6 +14,7 @@ EXAMPLES: list[Event] = [
     *(event for event, _ in BELONGS),
     catalog.LedgerCreated(ledger="main", epoch="0000000000000", policy=STRICT_TWO_SOURCE),
     catalog.LedgerRestored(ledger="main", epoch="0000000000001", size=7, root="A" * 43 + "="),
+    catalog.LedgerArchiveLost(ledger="main", sealed=7, reason="The disk burnt."),
     catalog.PolicyActivated(policy=STRICT_TWO_SOURCE),
     catalog.SubjectErased(subject_id=SOURCE),
     catalog.ProjectionEventSkipped(projection="claims", position=7, why="It is broken."),
