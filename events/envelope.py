@@ -105,7 +105,7 @@ class Entry(Struct, frozen=True, dict=True):
             raise UnreadableEvent(self.position, envelope.dataschema, str(error)) from error
 
 
-class Provenance(Struct, frozen=True):
+class Provenance(Struct, frozen=True, gc=False):
     """Who records, by which command, and in what context: what an envelope says of its event from outside."""
 
     actor: str
@@ -148,6 +148,7 @@ def stored(encoded: bytes, position: int, recordedtime: str) -> bytes:
 
 
 _SUBJECTS: dict[type[catalog.Event], Callable[[Any], str]] = {
+    **dict.fromkeys(catalog.CATALOG.values(), attrgetter("claim_id")),
     catalog.LedgerCreated: attrgetter("ledger"),
     catalog.LedgerRestored: attrgetter("ledger"),
     catalog.LedgerArchiveLost: attrgetter("ledger"),
@@ -166,14 +167,12 @@ _SUBJECTS: dict[type[catalog.Event], Callable[[Any], str]] = {
     ),
     catalog.ProjectionEventSkipped: lambda event: f"projection:{event.projection}",
 }
-"""What events change, by their type; every other event is about a claim."""
-_of_a_claim = attrgetter("claim_id")
+"""What events change, by their type: a claim, if it is nothing else."""
 
 
 def subject_of(event: catalog.Event) -> str:
     """Return the identifier of the thing that an event changes: its CloudEvents ``subject``."""
-    subject: str = _SUBJECTS.get(type(event), _of_a_claim)(event)
-    return subject
+    return _SUBJECTS[type(event)](event)
 
 
 def _story_updated(event: catalog.StoryUpdated) -> tuple[str, ...]:
@@ -205,8 +204,8 @@ def streams_of(event: catalog.Event) -> tuple[str, ...]:
 
     The first is that of its subject. ``reference`` has what decisions on any claim depend on.
     """
-    streams = _STREAMS.get(type(event))
-    return streams(event) if streams else (subject_of(event),)
+    kind = type(event)
+    return _STREAMS[kind](event) if kind in _STREAMS else (_SUBJECTS[kind](event),)
 
 
 def _time_of(event: catalog.Event) -> str | None:

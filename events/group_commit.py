@@ -46,7 +46,7 @@ _FIRST_STREAM = 8
 """Which of the script's keys the first one of a stream is."""
 
 
-class Prepared(Struct, frozen=True):
+class Prepared(Struct, frozen=True, gc=False):
     """A command as the script takes it: encoded events, the streams of each, and the versions it was decided on."""
 
     command_id: str
@@ -63,7 +63,7 @@ _Run: TypeAlias = "list[tuple[Prepared, asyncio.Future[Appended]]]"
 """Commands that are appended in turn, with the futures of their outcomes."""
 
 
-class Appended(Struct, frozen=True):
+class Appended(Struct, frozen=True, gc=False):
     """What became of a command: ``count`` events from position ``first`` on, now or (``repeated``) before."""
 
     first: int

@@ -38,7 +38,7 @@ _SHORT_STREAM = 128
 """Positions of a stream that are read at once to find one among them."""
 
 
-class Command(Struct, frozen=True):
+class Command(Struct, frozen=True, gc=False):
     """One append: the events of a decision, and the version of every stream that the decision read."""
 
     events: Sequence[catalog.Event]

@@ -25,7 +25,7 @@ MOST_TOGETHER = 200
 """Claims that may be read together: merged, split, or named by them."""
 
 
-class Ground(Struct, frozen=True):
+class Ground(Struct, frozen=True, gc=False):
     """What a check looks at: every claim that the decision reads, their stories, the sources, and the time."""
 
     facts: Mapping[str, Facts]

@@ -36,7 +36,7 @@ _MOST_IN_TURN = 32
 """Commands on one claim that are decided in turn and appended together."""
 
 
-class Caller(Struct, frozen=True):
+class Caller(Struct, frozen=True, gc=False):
     """Who gives a command, its id, the hash of what it says, and on which versions of the claim, if not on any.
 
     ``correlation_id`` is what led to it from outside, ``causation_id`` the event that it follows up.
@@ -50,7 +50,7 @@ class Caller(Struct, frozen=True):
     causation_id: str | None = None
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """What a command recorded: its events with their places, and the version of what it is about after them.
 
     ``repeated`` says that an earlier command with the same id did it.

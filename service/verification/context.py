@@ -13,7 +13,7 @@ from service.verification.sources import SourceHistory
 from service.verification.voices import Scene
 
 
-class StoryFacts(Struct, frozen=True):
+class StoryFacts(Struct, frozen=True, gc=False):
     """A story from a place in the record on."""
 
     position: int

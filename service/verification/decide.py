@@ -28,7 +28,7 @@ LARGEST_STATE_CHANGE = 8 * 1024
 """Bytes of a ``claim.state_changed``; beyond it, reasons name fewer identifiers."""
 
 
-class World(Struct, frozen=True):
+class World(Struct, frozen=True, gc=False):
     """All that a decision reads: claims, their stories through time, sources through time, and the policy in force."""
 
     facts: Mapping[str, Facts]
@@ -46,7 +46,7 @@ class World(Struct, frozen=True):
         return ENGINES[engine](Dossier(facts, self.facts), self.context(facts.claim), self.policy, NOW)
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """The events to record, and the facts as they are once that is done.
 
     ``at`` is the recorded time that was foreseen, in microseconds since 1970.
@@ -173,20 +173,22 @@ def state_change(facts: Facts, verdict: Verdict, policy: Policy) -> ClaimStateCh
     differing = tuple(part for part, value in now.items() if last is None or getattr(last, part) != value)
     if not differing:
         return None
-    for most in (20, 10, 5, 2, 0):
+    because = verdict.because
+    for most in (10, 5, 2, 0, 0):
         event = ClaimStateChanged(
             claim_id=facts.claim_id,
             from_=last.state if last else None,
             to=verdict.state,
             flags=verdict.flags,
             credibility=verdict.credibility,
-            because=shortened(verdict.because, most),
+            because=because,
             policy=name,
             engine=ENGINE,
             changed=differing,
         )
         if len(msgspec.json.encode(event)) <= LARGEST_STATE_CHANGE:
             break
+        because = shortened(because, most)
     return event
 
 

@@ -35,7 +35,7 @@ class Horizon(NamedTuple):
 NOW = Horizon()
 
 
-class Placed(Struct, frozen=True):
+class Placed(Struct, frozen=True, gc=False):
     """Something with its place in the record."""
 
     position: int
@@ -68,7 +68,7 @@ class Wording(Placed, frozen=True):
     claim: Claim
 
 
-class CorrectionFacts(Struct, frozen=True):
+class CorrectionFacts(Struct, frozen=True, gc=False):
     """A correction; ``hi`` is the end of the interval in which it was made."""
 
     position: int
@@ -76,7 +76,7 @@ class CorrectionFacts(Struct, frozen=True):
     changes: StatementChanges
 
 
-class WithdrawalFacts(Struct, frozen=True):
+class WithdrawalFacts(Struct, frozen=True, gc=False):
     """A withdrawal; ``hi`` is the end of the interval in which it was made."""
 
     position: int
@@ -84,7 +84,7 @@ class WithdrawalFacts(Struct, frozen=True):
     by: AmendedBy
 
 
-class StatementFacts(Struct, omit_defaults=True, frozen=True):
+class StatementFacts(Struct, omit_defaults=True, frozen=True, gc=False):
     """A statement as the rules see it. ``lo`` to ``hi`` is when it was said, in microseconds since 1970."""
 
     statement_id: str
@@ -116,7 +116,7 @@ class Check(Placed, frozen=True):
     """``challenged`` by the desk, ``disputed`` by a source."""
 
 
-class EvidenceFacts(Struct, omit_defaults=True, frozen=True):
+class EvidenceFacts(Struct, omit_defaults=True, frozen=True, gc=False):
     """A piece of evidence as the rules see it; ``public`` is when it was made public at the latest."""
 
     evidence_id: str
@@ -183,7 +183,7 @@ class Voided(Placed, frozen=True, omit_defaults=True):
     assessment: AssessmentFacts | None = None
 
 
-class LastVerdict(Struct, frozen=True):
+class LastVerdict(Struct, frozen=True, gc=False):
     """The parts of the last recorded verdict that a new one is compared with."""
 
     state: State
@@ -195,7 +195,7 @@ class LastVerdict(Struct, frozen=True):
     policy: str
 
 
-class Facts(Struct, omit_defaults=True):
+class Facts(Struct, omit_defaults=True, gc=False):
     """One claim at one version of its stream."""
 
     claim_id: str
@@ -252,6 +252,8 @@ class Facts(Struct, omit_defaults=True):
 
     def neighbours(self) -> set[str]:
         """Return the claims that this one reads or is read in, at any time."""
+        if not (self.members or self.merges or self.borrowed or self.lent_to):
+            return set()
         merged = {each.claim_id for each in (*self.members, *self.merges)}
         return merged | {each.claim_id for each in self.borrowed} | set(self.lent_to)
 

@@ -36,7 +36,7 @@ _SUBSTANTIAL = {"stance", "quantities", "hedge", "speaker_id"}
 """What a correction has to touch for the claim to be flagged as corrected."""
 
 
-class Dossier(Struct, frozen=True):
+class Dossier(Struct, frozen=True, gc=False):
     """A claim's facts, and those of every claim that it reads or is read in, at one position."""
 
     facts: Facts
@@ -100,7 +100,7 @@ class Dossier(Struct, frozen=True):
                     found.add_things(other.before(voids).evidence.values(), horizon)
 
 
-class Shown(Struct, frozen=True):
+class Shown(Struct, frozen=True, gc=False):
     """A piece of evidence at a moment. ``disputed``: somebody challenged it after its last authentication."""
 
     evidence_id: str
@@ -111,7 +111,7 @@ class Shown(Struct, frozen=True):
     derived_from: str | None = None
 
 
-class InForce(Struct):
+class InForce(Struct, gc=False):
     """What holds at a moment.
 
     ``statements`` are those that no publisher alone took back; what a speaker's withdrawal removes depends on who the

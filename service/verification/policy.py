@@ -36,7 +36,7 @@ BUILT_IN = {policy.name: policy for policy in (STRICT_TWO_SOURCE, PERMISSIVE_TRA
 _MOST_IDS = 20
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """Where a claim stands: its state with flags and Admiralty digit, and because of what."""
 
     state: State
@@ -45,7 +45,7 @@ class Verdict(Struct, frozen=True):
     because: Because
 
 
-class Counts(Struct, frozen=True):
+class Counts(Struct, frozen=True, gc=False):
     """How many independent origins speak for and against a claim."""
 
     n: int

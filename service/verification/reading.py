@@ -26,7 +26,7 @@ from service.verification.sources import SourceHistory
 _MOST_CACHED = 10_000
 
 
-class _Cached(Struct):
+class _Cached(Struct, gc=False):
     """Facts in this process, and the version of their last snapshot."""
 
     facts: Facts

@@ -25,7 +25,7 @@ _NO_STORY: tuple[StoryFacts, ...] = ()
 _NO_SOURCE: tuple[SourceFacts, ...] = ()
 
 
-class PolicyFacts(Struct, frozen=True):
+class PolicyFacts(Struct, frozen=True, gc=False):
     """The policy in force from a place in the record on."""
 
     position: int

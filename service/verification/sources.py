@@ -27,7 +27,7 @@ def identity_of(source: Source) -> Identity:
     return source.identity or ("withheld" if source.kind in _WITHHELD else "named")
 
 
-class SourceFacts(Struct, frozen=True):
+class SourceFacts(Struct, frozen=True, gc=False):
     """A source from a place in the record on; ``topics`` has the grades for topics, the latest last."""
 
     position: int
@@ -55,7 +55,7 @@ def fold_source(known: tuple[SourceFacts, ...], it: Happened) -> tuple[SourceFac
     return (*known, SourceFacts(it.position, it.recorded_at, source, topics))
 
 
-class Profile(Struct, frozen=True):
+class Profile(Struct, frozen=True, gc=False):
     """What the rules ask of one source, worked out once from it and everything above it."""
 
     roots: frozenset[str]

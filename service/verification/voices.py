@@ -46,7 +46,7 @@ _WEIGHTS = tuple(Weight)
 SUPPORT = {Weight.FULL_SUPPORT, Weight.PARTIAL_SUPPORT}
 
 
-class Scene(Struct, frozen=True):
+class Scene(Struct, frozen=True, gc=False):
     """What a verdict depends on beside the claim: its story, the sources, the figures it should sum."""
 
     story: Story
@@ -57,7 +57,7 @@ class Scene(Struct, frozen=True):
     """The claims that these figures are of."""
 
 
-class Voice(Struct, frozen=True):
+class Voice(Struct, frozen=True, gc=False):
     """An effective statement. ``not_counted`` says why it is shown but not counted, if so."""
 
     statement: StatementFacts
@@ -73,7 +73,7 @@ class Voice(Struct, frozen=True):
         return self.not_counted is None
 
 
-class Exhibit(Struct, frozen=True):
+class Exhibit(Struct, frozen=True, gc=False):
     """Authenticated evidence that supports or refutes."""
 
     evidence: Shown

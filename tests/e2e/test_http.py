@@ -1,6 +1,7 @@
 """What holds for every route, whoever wrote it: the routes are asked of the application, so that none is forgotten."""
 
 import asyncio
+import gc
 import gzip
 import json
 import re
@@ -18,6 +19,7 @@ from events.identifiers import derived_id
 from service.api import operate
 from service.api.http import connection
 from service.api.http.kinds import KINDS
+from service.api.http.served import Visit
 from service.app import create_app
 from service.projections.catalog import PROJECTIONS
 from service.projections.queries import Queries
@@ -391,3 +393,22 @@ async def test_no_page_of_another_origin_may_read_unless_it_is_named(
     for other in ("https://desk.example.org.evil.org", "http://desk.example.org", "null", f"{DESK}:8443"):
         assert _cross_origin(await shared.get("/v1/claims", headers={"Origin": other})) == []
         assert _cross_origin(await shared.options("/v1/claims", headers=asking | {"Origin": other})) == []
+
+
+async def test_answering_leaves_nothing_for_the_collector_of_cycles(room: Newsroom) -> None:
+    """What a request held is gone with it: a collection that stops everything else has nothing to look for."""
+    claim = await room.claim("It came down.")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await room.say(claim, "witness")
+            await room.get(f"/v1/claims/{claim}")
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found = [each for each in gc.garbage if isinstance(each, Visit)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not found

@@ -25,6 +25,41 @@ _REASONS = {
 }
 
 
+class Together:
+    """A transport that sends the header of an answer together with the beginning of its body.
+
+    uvicorn writes each by itself: two system calls, and two packets for the client to wake up for. A header that no
+    body follows at once is sent in the next turn of the loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._soon = transport, loop.call_soon
+        self._header = b""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; those of a header soon."""
+        if self._header:
+            data, self._header = self._header + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
+            self._header = data
+            self._soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Close the connection once all is sent."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._header:
+            header, self._header = self._header, b""
+            self._transport.write(header)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a transport has
+        return getattr(self._transport, name)
+
+
 class Connection(HttpToolsProtocol):
     """One connection of uvicorn's, with limits."""
 
@@ -35,7 +70,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request."""
-        super().connection_made(transport)
+        super().connection_made(Together(transport, self.loop))  # type: ignore[arg-type]  # it does what is used of one
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -50,27 +51,31 @@ class Door(ASGIMiddleware):
         """Whether anybody may ask for what a route gives, because the log is public."""
         return bool(opt.get("public_log") and self._running.public_ledger)
 
-    async def _visit(self, scope: Scope, wanted: scopes.Scope) -> Visit:
+    async def _visit(self, scope: Scope, wanted: scopes.Scope) -> None:
         scheme, _, token = _given(scope).decode("latin-1").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise _unauthorized("the request carries no API key")
-        key = self._running.bearers.known(token) or await self._recognised(scope, token)
+        client = scope.get("client")
+        visit = await self._opened(client[0] if client else "local", token, wanted)
+        scope["auth"] = visit  # before it is refused: the log says whose key does not have the scope
+        demand(visit, wanted)
+
+    async def _opened(self, address: str, token: str, wanted: scopes.Scope) -> Visit:
+        key = self._running.bearers.known(token) or await self._recognised(address, token)
         try:
             opened = self._running.ledgers.at_hand(key.ledger) or await self._running.ledgers.get(key.ledger)
         except UnknownLedger as unknown:
             raise ApiError("forbidden", "the ledger that the key opens is not here") from unknown
-        streams = self._running.streams
-        visit = Visit(key, opened.served, opened.vault, streams, lambda: self._visit(scope, wanted))
-        scope["auth"] = visit  # before it is refused: the log says whose key does not have the scope
-        demand(visit, wanted)
-        return visit
+        again = partial(self._look_again, address, token, wanted)  # which does not hold the scope that holds the visit
+        return Visit(key, opened.served, opened.vault, self._running.streams, again)
 
-    async def _recognised(self, scope: Scope, token: str) -> Key:
+    async def _look_again(self, address: str, token: str, wanted: scopes.Scope) -> None:
+        demand(await self._opened(address, token, wanted), wanted)
+
+    async def _recognised(self, address: str, token: str) -> Key:
         """Return who a token is that this process does not know, unless too many from there were nobody's."""
         bearers, attempts = self._running.bearers, self._running.attempts
-        client = scope.get("client")
-        address = client[0] if client else "local"
         if not bearers.remembers(token) and (seconds := attempts.wait(address)):
             wait = {"Retry-After": str(math.ceil(seconds))}
             raise ApiError("too-many-attempts", "too many keys from this address opened nothing", headers=wait)

@@ -81,7 +81,7 @@ class Visit(Struct, frozen=True):
     served: Served
     vault: Vault
     streams: Streams
-    look_again: Callable[[], Awaitable[object]]
+    look_again: Callable[[], Awaitable[None]]
     """Raises ``unauthorized`` or ``forbidden`` once the key no longer opens what was asked for."""
 
     @property
