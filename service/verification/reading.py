@@ -87,13 +87,24 @@ class Reader:
         given: Mapping[str, Facts] | None = None,
     ) -> tuple[World, dict[str, int]]:
         """Return what a decision on these claims reads, and the versions of all the streams that it reads."""
-        new = {event.claim_id: event.claim for event in proposed if isinstance(event, catalog.ClaimRegistered)}
+        new: dict[str, Claim] = {}
+        conditions: dict[str, int] = {}
+        named: set[str] = set()
+        waiting = [*claim_ids, *reads]
+        for event in proposed:
+            match event:
+                case catalog.ClaimRegistered(claim_id=claim_id, claim=claim):
+                    new[claim_id] = claim
+                    waiting += _claims_named(claim)
+                case catalog.ClaimUpdated(changes=changes):
+                    waiting += [term.claim_id for term in changes.sum_of or ()]
+                    waiting += [changes.parent_id] if changes.parent_id else []
+                case catalog.PublicationRecorded(publication_id=text):
+                    conditions[text] = 0
+                case catalog.PublicationCorrected(publication_id=text):
+                    conditions[text] = await self.ledger.version(text)
+            named.update(_sources_named(event))
         facts: dict[str, Facts] = {}
-        conditions = dict.fromkeys(_texts(proposed, catalog.PublicationRecorded), 0)
-        corrected = _texts(proposed, catalog.PublicationCorrected)
-        conditions |= {text: await self.ledger.version(text) for text in corrected}
-        waiting = [*claim_ids, *reads, *(each for claim in new.values() for each in _claims_named(claim))]
-        waiting += [each for event in proposed for each in _claims_named_by(event)]
         while waiting:
             claim_id = waiting.pop()
             if claim_id in facts or claim_id in conditions or claim_id in new:
@@ -107,15 +118,17 @@ class Reader:
             facts[claim_id] = found
             if len(facts) <= MOST_TOGETHER:
                 waiting += found.neighbours()
-                waiting += (each for wording in found.wordings for each in _claims_named(wording.claim))
-        conditions |= {claim_id: found.version for claim_id, found in facts.items()}
-        conditions |= {claim_id: 0 for claim_id in new if claim_id not in facts} | {REFERENCE: edition.version}
+                for wording in found.wordings:
+                    waiting += _claims_named(wording.claim)
+            conditions[claim_id] = found.version
+        for claim_id in new:
+            conditions.setdefault(claim_id, 0)
+        conditions[REFERENCE] = edition.version
         if not (facts or new):
             raise NotOnRecord(f"there is no claim {claim_ids[0][:80]}")
         begun = {claim.story_id for claim in new.values()}
         stories = {key: await edition.story(key) for key in begun | {each.claim.story_id for each in facts.values()}}
         conditions |= {story_id: len(stories[story_id]) for story_id in begun}
-        named = {source_id for event in proposed for source_id in _sources_named(event)}
         sources = await self._read_sources(edition, facts, named)
         return World(facts, stories, sources, edition.policy), conditions
 
@@ -216,24 +229,10 @@ def claims_of(events: Sequence[Event]) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _texts(
-    proposed: Sequence[Event], kind: type[catalog.PublicationRecorded | catalog.PublicationCorrected]
-) -> list[str]:
-    """Return the texts of ours that events of a kind are about."""
-    return [event.publication_id for event in proposed if isinstance(event, kind)]
-
-
 def _claims_named(claim: Claim) -> list[str]:
     """Return the claims that a claim names: the terms of its sum, and the one that it is a part of."""
-    return [term.claim_id for term in claim.sum_of] + ([claim.parent_id] if claim.parent_id else [])
-
-
-def _claims_named_by(event: Event) -> list[str]:
-    """Return the claims that a proposed event names beside those whose streams it belongs to."""
-    if isinstance(event, catalog.ClaimUpdated):
-        terms, parent_id = event.changes.sum_of or (), event.changes.parent_id or None
-        return [term.claim_id for term in terms] + ([parent_id] if parent_id else [])
-    return []
+    named = [term.claim_id for term in claim.sum_of] if claim.sum_of else []
+    return [*named, claim.parent_id] if claim.parent_id else named
 
 
 def _sources_named(event: Event) -> list[str]:
