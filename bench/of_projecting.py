@@ -15,7 +15,7 @@ from bench.rebuilding import Rebuilt
 from events.ledger import Ledger
 from events.store import Store
 from service.projections.catalog import CLAIMS, Projection
-from service.projections.engine import Projector, read_batch, write
+from service.projections.engine import Projector, and_next, read_batch, write
 
 _PROJECTED = 20_000
 _SMALLEST = 10_000
@@ -41,9 +41,11 @@ def projecting(*projections: Projection, at_least: float) -> Callable[[str, Benc
 async def _project(store: Store, ledger: Ledger, projections: Sequence[Projection]) -> None:
     projectors = [Projector(store, ledger, each) for each in projections]
     places = [await each.place() for each in projectors]
-    while entries := await read_batch(ledger, places[0].checkpoint):
+    entries = await read_batch(ledger, places[0].checkpoint)
+    while entries:
         plans = [await each.plan(place, entries) for each, place in zip(projectors, places, strict=True)]
-        assert all(await write(store, plans))  # noqa: S101 - nobody else projects
+        written, entries = await and_next(write(store, plans), ledger, entries[-1].position)
+        assert all(written)  # noqa: S101 - nobody else projects
         assert not any(plan.stopped for plan in plans)  # noqa: S101 - every event folds
         places = [plan.after for plan in plans]
 

@@ -24,7 +24,7 @@ from service.audit.archives import Archives
 from service.audit.sealer import DUTY, Sealer
 from service.projections import rebuild, skips, status
 from service.projections.catalog import PROJECTIONS
-from service.projections.engine import Place, Projector, Stopped, read_batch, write
+from service.projections.engine import Place, Projector, Stopped, and_next, read_batch, write
 from service.projections.queries import NotThereYet
 from service.projections.rebuild import RebuildRefused
 from service.reassessor import Reassessor
@@ -190,9 +190,10 @@ class Worker:
                 self._marked.add(name)
                 await self._mark_if_going(projector)
         begin = min(place.checkpoint for place in self._places.values())
-        while entries := await read_batch(self._ledger, begin):
-            await self._project(entries)
+        entries = await read_batch(self._ledger, begin)
+        while entries:
             begin = entries[-1].position
+            _, entries = await and_next(self._project(entries), self._ledger, begin)
         async with contextlib.aclosing(self._ledger.tail(begin)) as tail:
             async for entries in tail:
                 if entries:

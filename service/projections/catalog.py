@@ -113,17 +113,20 @@ def _once(before: object, _after: object, _its: Sequence[Happened]) -> Iterator[
 
 
 def _claim_indexes(before: ClaimDocument | None, after: ClaimDocument, its: Sequence[Happened]) -> Iterator[Change]:
-    then, now = _memberships(before), _memberships(after)
+    then, now = _standing_memberships(before), _standing_memberships(after)
+    if before is None or before.claim != after.claim or before.part_of != after.part_of:
+        then, now = then | _claim_memberships(before), now | _claim_memberships(after)
     yield from (Change("remove", membership) for membership in then - now)
     yield from (Change("add", membership) for membership in now - then)
     named: dict[Membership, None] = {}
     for it in its:
-        named |= dict.fromkeys(_named(it.event))
+        named.update(_named(it.event))
     yield from (Change("add", membership) for membership in named)
     yield Change("add", CHANGED, its[-1].position)
 
 
-def _memberships(document: ClaimDocument | None) -> set[Membership]:
+def _claim_memberships(document: ClaimDocument | None) -> set[Membership]:
+    """Return the indexes that a claim is in by what it says."""
     if document is None:
         return set()
     claim = document.claim
@@ -135,33 +138,43 @@ def _memberships(document: ClaimDocument | None) -> set[Membership]:
     found.update(("parent", whole) for whole in (claim.parent_id, *document.part_of) if whole)
     if claim.about_statement_id:
         found.add(("about", claim.about_statement_id))
-    if document.standing:
-        found.add(("state", document.standing.state.value))
-        found.update(("flag", flag.value) for flag in document.standing.flags)
-        if document.standing.state is State.CORROBORATED and document.standing.because.nd == 1:
-            found.add(ON_ONE)
     return found
 
 
-def _named(event: catalog.Event) -> Iterator[Membership]:
+def _standing_memberships(document: ClaimDocument | None) -> set[Membership]:
+    """Return the indexes that a claim is in by where it stands."""
+    if document is None or document.standing is None:
+        return set()
+    found = {("state", document.standing.state.value)}
+    found.update(("flag", flag.value) for flag in document.standing.flags)
+    if document.standing.state is State.CORROBORATED and document.standing.because.nd == 1:
+        found.add(ON_ONE)
+    return found
+
+
+def _named(event: catalog.Event) -> Iterator[tuple[Membership, None]]:
     """Yield who is heard in an event (``source``), and whom a verdict depends on since (``rests``)."""
-    heard: list[str | None] = []
-    rests: list[str | None] = []
+    heard: Sequence[str | None] = ()
+    rests: Sequence[str | None] = ()
     match event:
-        case catalog.ClaimRegistered(claim=claim):
-            rests = [claim.declared_by]
-        case catalog.ClaimUpdated(changes=changes):
-            rests = [changes.declared_by or None]
         case catalog.StatementRecorded(statement=said):
-            heard = [said.speaker_id, said.publisher_id, *said.relay_ids]
-            rests = [said.speaker_id, *said.rests_on]
+            heard = (said.speaker_id, said.publisher_id, *said.relay_ids)
+            rests = (said.speaker_id, *said.rests_on)
+        case catalog.ClaimRegistered(claim=claim):
+            rests = (claim.declared_by,)
+        case catalog.ClaimUpdated(changes=changes):
+            rests = (changes.declared_by or None,)
         case catalog.StatementCorrected(correction=correction):
-            heard = [correction.after.speaker_id or None]
-            rests = [*heard, *(correction.after.rests_on or ())]
+            heard = (correction.after.speaker_id or None,)
+            rests = (*heard, *(correction.after.rests_on or ()))
         case catalog.EvidenceAdded(evidence=added):
-            rests = [added.supplied_by]
-    yield from (("source", source_id) for source_id in heard if source_id)
-    yield from (("rests", source_id) for source_id in rests if source_id and source_id.startswith("source_"))
+            rests = (added.supplied_by,)
+    for source_id in heard:
+        if source_id:
+            yield ("source", source_id), None
+    for source_id in rests:
+        if source_id and source_id.startswith("source_"):
+            yield ("rests", source_id), None
 
 
 def words_of(text: str) -> set[str]:

@@ -4,9 +4,11 @@ The script writes only if the checkpoint is where the batch began. So every even
 many projectors race and wherever one is killed.
 """
 
+import asyncio
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct, structs
@@ -26,6 +28,7 @@ _SCRIPT = Script("service.projections", "project.lua")
 _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
 _MODULUS = 1 << 128
+_T = TypeVar("_T")
 _Batch: TypeAlias = list[tuple[Happened, Sequence[str]]]
 """Events that concern a projection, each with the name of the document that it changes."""
 CATCH_UP = 4000
@@ -33,6 +36,8 @@ CATCH_UP = 4000
 _LARGEST_BATCH = 8 * 1024 * 1024
 """Bytes of events after which a batch is large enough."""
 _PAGE = 1000
+_AT_A_STRETCH = 100
+"""Events that are decoded before others have a turn."""
 _AT_ONCE = 2000
 """Values of one command in the script: Lua's stack is bounded."""
 
@@ -136,7 +141,10 @@ async def write(store: Store, plans: Sequence[Plan]) -> list[bool]:
 
 
 async def read_batch(ledger: Ledger, after: int, end: int | None = None) -> list[Entry]:
-    """Return the entries that follow a position, as many as are folded at once, up to ``end``."""
+    """Return the entries that follow a position, decoded, as many as are folded at once, up to ``end``.
+
+    It gives way often, so that the batch before can be written meanwhile: the store works while we decode.
+    """
     found: list[Entry] = []
     size = 0
     while len(found) < CATCH_UP and size < _LARGEST_BATCH:
@@ -144,10 +152,25 @@ async def read_batch(ledger: Ledger, after: int, end: int | None = None) -> list
         limit = _PAGE if end is None else min(_PAGE, end - at)
         page = await ledger.read(at, limit)
         found += page
-        size += sum(len(entry.raw) for entry in page)
+        size += sum([len(entry.raw) for entry in page])
+        for begin in range(0, len(page), _AT_A_STRETCH):
+            await asyncio.sleep(0)
+            for entry in page[begin : begin + _AT_A_STRETCH]:
+                with contextlib.suppress(UnreadableEvent):  # whoever folds it says so
+                    _happened(entry)
         if len(page) < _PAGE:
             break
     return found
+
+
+async def and_next(work: Awaitable[_T], ledger: Ledger, after: int, end: int | None = None) -> tuple[_T, list[Entry]]:
+    """Await what is done with one batch, and read the next one meanwhile."""
+    coming = asyncio.create_task(read_batch(ledger, after, end))
+    try:
+        return await work, await coming
+    finally:
+        coming.cancel()
+        await asyncio.wait([coming])
 
 
 class Projector:

@@ -1,19 +1,20 @@
 """Rebuild: a new generation of a projection beside the live one; then readers go over to it, all at once.
 
-The live generation is read and written throughout. Memory is bounded by a batch. Whoever rebuilds holds a lease; if it
-is killed, the next to rebuild drops what it left and begins again. Nothing that readers see is ever half done.
+The live generation is read and written throughout. Memory is bounded by two batches. Whoever rebuilds holds a lease; if
+it is killed, the next to rebuild drops what it left and begins again. Nothing that readers see is ever half done.
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from msgspec import Struct
 
+from events.envelope import Entry
 from events.lease import Lease
 from events.ledger import Ledger
 from events.store import Script, Store, answering
 from service.projections.catalog import Projection
-from service.projections.engine import Place, Projector, place, read_batch, write
+from service.projections.engine import Place, Projector, and_next, place, read_batch, write
 
 _SWAP = Script("service.projections", "swap.lua")
 _DROPPED_AT_ONCE = 500
@@ -83,8 +84,10 @@ async def _build(
     name, renewed = ledger.keys.projection(projection.name), time.monotonic()
     while True:
         live = await projector.place()
-        while at.checkpoint < live.checkpoint:
-            at = await _fold_batch(ledger, projector, at, live.checkpoint, store)
+        entries = await read_batch(ledger, at.checkpoint, live.checkpoint)
+        while entries:
+            folding = _fold_batch(projector, at, entries, store)
+            at, entries = await and_next(folding, ledger, entries[-1].position, live.checkpoint)
             if time.monotonic() - renewed > _RENEWED_AFTER:
                 await _renew(lease, projection)
                 renewed = time.monotonic()
@@ -134,8 +137,7 @@ async def _begin(store: Store, ledger: Ledger, projection: Projection) -> int:
     return new
 
 
-async def _fold_batch(ledger: Ledger, projector: Projector, at: Place, end: int, store: Store) -> Place:
-    entries = await read_batch(ledger, at.checkpoint, end)
+async def _fold_batch(projector: Projector, at: Place, entries: Sequence[Entry], store: Store) -> Place:
     plan = await projector.plan(at, entries)
     (written,) = await write(store, [plan])
     if not written:

@@ -87,23 +87,8 @@ class Reader:
         given: Mapping[str, Facts] | None = None,
     ) -> tuple[World, dict[str, int]]:
         """Return what a decision on these claims reads, and the versions of all the streams that it reads."""
-        new: dict[str, Claim] = {}
-        conditions: dict[str, int] = {}
-        named: set[str] = set()
-        waiting = [*claim_ids, *reads]
-        for event in proposed:
-            match event:
-                case catalog.ClaimRegistered(claim_id=claim_id, claim=claim):
-                    new[claim_id] = claim
-                    waiting += _claims_named(claim)
-                case catalog.ClaimUpdated(changes=changes):
-                    waiting += [term.claim_id for term in changes.sum_of or ()]
-                    waiting += [changes.parent_id] if changes.parent_id else []
-                case catalog.PublicationRecorded(publication_id=text):
-                    conditions[text] = 0
-                case catalog.PublicationCorrected(publication_id=text):
-                    conditions[text] = await self.ledger.version(text)
-            named.update(_sources_named(event))
+        new, conditions, claims, named = await self._proposed(proposed)
+        waiting = [*claim_ids, *reads, *claims]
         facts: dict[str, Facts] = {}
         while waiting:
             claim_id = waiting.pop()
@@ -131,6 +116,32 @@ class Reader:
         conditions |= {story_id: len(stories[story_id]) for story_id in begun}
         sources = await self._read_sources(edition, facts, named)
         return World(facts, stories, sources, edition.policy), conditions
+
+    async def _proposed(
+        self, proposed: Sequence[Event]
+    ) -> tuple[dict[str, Claim], dict[str, int], list[str], set[str]]:
+        """Return what events propose: new claims, our texts with their versions, and the claims and sources they name.
+
+        The claims are those beside the ones whose streams the events belong to.
+        """
+        new: dict[str, Claim] = {}
+        texts: dict[str, int] = {}
+        claims: list[str] = []
+        sources: set[str] = set()
+        for event in proposed:
+            match event:
+                case catalog.ClaimRegistered(claim_id=claim_id, claim=claim):
+                    new[claim_id] = claim
+                    claims += _claims_named(claim)
+                case catalog.ClaimUpdated(changes=changes):
+                    claims += [term.claim_id for term in changes.sum_of or ()]
+                    claims += [changes.parent_id] if changes.parent_id else []
+                case catalog.PublicationRecorded(publication_id=text):
+                    texts[text] = 0
+                case catalog.PublicationCorrected(publication_id=text):
+                    texts[text] = await self.ledger.version(text)
+            sources.update(_sources_named(event))
+        return new, texts, claims, sources
 
     async def _read_sources(self, edition: Edition, facts: Mapping[str, Facts], named: set[str]) -> SourceHistory:
         """Return the edition's sources, with those that are named and those of all the claims among them."""
