@@ -31,14 +31,15 @@ def projecting(*projections: Projection, at_least: float) -> Callable[[str, Benc
             ledger = await bench.ledger()
             await prepare(ledger, list(islice(stories(), _PROJECTED - 1)))
             begun = time.perf_counter()
-            await _project(bench.store, ledger, projections)
+            await project(bench.store, ledger, projections)
             rates.append(_PROJECTED / (time.perf_counter() - begun))
         return Measurement(name, round(statistics.median(rates[1:]), 1), at_least=at_least)
 
     return measured
 
 
-async def _project(store: Store, ledger: Ledger, projections: Sequence[Projection]) -> None:
+async def project(store: Store, ledger: Ledger, projections: Sequence[Projection]) -> None:
+    """Bring projections of a ledger up to its end."""
     projectors = [Projector(store, ledger, each) for each in projections]
     places = [await each.place() for each in projectors]
     entries = await read_batch(ledger, places[0].checkpoint)
@@ -66,7 +67,7 @@ def rebuilding(size: int) -> Callable[[str, Bench], Awaitable[Measurement]]:
 async def _rebuilt(bench: Bench, size: int) -> Rebuilt:
     """Rebuild the claims of a ledger in a process of its own, after they were projected once."""
     ledger = await bench.filled(size)
-    await _project(bench.store, ledger, [CLAIMS])
+    await project(bench.store, ledger, [CLAIMS])
     command = ("-m", "bench.rebuilding", bench.store_url, ledger.name)
     process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
     said, _ = await asyncio.wait_for(process.communicate(), _LONGEST_REBUILD)

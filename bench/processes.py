@@ -7,14 +7,15 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 UNLOGGED = {"ONRECORD_LOG_LEVEL": "warning"}
 """The environment of a service that, as its peers do, writes no line for each request."""
 
 
 @contextlib.asynccontextmanager
-async def running(*command: str, **environment: str) -> AsyncIterator[None]:
-    """Run a command with some variables more in its environment, and terminate it at the end.
+async def running(*command: str, **environment: str) -> AsyncIterator[int]:
+    """Run a command with some variables more in its environment, yield its process id, and terminate it at the end.
 
     What it logs goes to a file, as in production, and is shown if the caller fails.
     """
@@ -23,7 +24,7 @@ async def running(*command: str, **environment: str) -> AsyncIterator[None]:
             *command, env=os.environ | environment, stdout=asyncio.subprocess.DEVNULL, stderr=log
         )
         try:
-            yield
+            yield process.pid
         except Exception:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors="replace")[-4000:])
@@ -50,3 +51,9 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def peak_mib(process_id: int) -> float:
+    """Return the most memory that a process had resident so far, in MiB, as Linux tells it."""
+    (line,) = [each for each in Path(f"/proc/{process_id}/status").read_text().splitlines() if "VmHWM" in each]
+    return int(line.split()[1]) / 1024

@@ -15,7 +15,7 @@ from events.ledger import Ledger
 from service.projections.catalog import CLAIMS
 from service.projections.rebuild import rebuild
 
-_PER_MIB = 1024 if sys.platform != "darwin" else 1024 * 1024
+PER_MIB = 1024 if sys.platform != "darwin" else 1024 * 1024
 
 
 class Rebuilt(Struct, frozen=True):
@@ -31,7 +31,7 @@ async def _rebuild(store_url: str, name: str) -> Rebuilt:
     async for _ in rebuild(store, await Ledger.open(store, name), CLAIMS):
         pass
     await store.aclose()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _PER_MIB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / PER_MIB
     return Rebuilt(round(peak, 1), round(time.perf_counter() - begun, 1))
 
 

@@ -12,7 +12,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import of_decisions, of_the_ledger, of_the_log, of_webhooks, over_feed, over_http
+from bench import of_auditing, of_decisions, of_the_ledger, of_the_log, of_webhooks, over_feed, over_http
 from bench.measurement import Measurement
 
 _WIDTH = 160
@@ -23,6 +23,7 @@ _SUITES = (
     of_the_ledger.measure,
     of_decisions.measure,
     of_the_log.measure,
+    of_auditing.measure,
     of_webhooks.measure,
 )
 

@@ -3,7 +3,9 @@
 import pytest
 
 from events.transparency.note import VerifierKey
+from events.transparency.tiles import Tile, bundle, packed
 from service.audit.storage import Storage
+from service.audit.verifying import states
 from service.audit.verifying.examination import Examination
 from service.audit.verifying.page import as_page
 from service.audit.verifying.report import Report, as_text
@@ -14,9 +16,11 @@ from service.verification.policy import ENGINE, ENGINES, evaluate
 from tests.sealing import Sealing, record
 
 
-async def verified(storage: Storage, *keys: VerifierKey, older: bytes | None = None, states: bool = True) -> Report:
+async def verified(
+    storage: Storage, *keys: VerifierKey, older: bytes | None = None, with_states: bool = True
+) -> Report:
     """Return what a verification finds."""
-    examination = Examination(storage, keys, version="test", older=older, states=states)
+    examination = Examination(storage, keys, version="test", older=older, states=with_states)
     done = 0
     async for step in examination.steps():
         assert done < step.done <= step.total
@@ -69,3 +73,23 @@ async def test_a_verdict_is_checked_by_the_engine_that_gave_it(
     monkeypatch.setitem(ENGINES, older, evaluate)
     monkeypatch.delitem(ENGINES, ENGINE)
     assert (await verified(sealing.archive.storage, *sealing.keys.verifiers)).findings == []
+
+
+@pytest.mark.parametrize("most", [1, 40])
+async def test_a_record_of_any_length_is_verified_with_little_at_hand(
+    sealing: Sealing, loaded: Recorder, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """With next to nothing held in memory the same is verified, and what does not follow is found."""
+    await sealing.all()
+    monkeypatch.setattr(states, "MOST_HELD", most)
+    monkeypatch.setattr(states, "MOST_SOURCES", most)
+    report = await verified(sealing.archive.storage, *sealing.keys.verifiers)
+    assert report.ok, report.findings
+    files = await sealing.files()
+    entries = [entry.replace(b'"stance":"denies"', b'"stance":"confirms"', 1) for entry in await sealing.entries()]
+    bundles = [entries[at : at + 256] for at in range(0, len(entries), 256)]
+    altered = {Tile(-1, n, len(its)).path: packed(bundle(its)) for n, its in enumerate(bundles)}
+    await sealing.become(files | altered)
+    assert {"leaves", "states"} <= {
+        each.check for each in (await verified(sealing.archive.storage, *sealing.keys.verifiers)).findings
+    }

@@ -4,6 +4,7 @@ By the policy that it names, which has to be the one in force there, and by the 
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from msgspec import structs
 
@@ -11,6 +12,7 @@ from events import catalog
 from events.catalog import ClaimStateChanged
 from events.envelope import streams_of
 from events.words import Policy
+from service.audit.verifying.aside import Aside
 from service.audit.verifying.report import Check, Report
 from service.verification.context import StoryFacts, fold_story
 from service.verification.decide import World, state_change
@@ -19,25 +21,32 @@ from service.verification.fold import Happened, fold
 from service.verification.policy import ENGINES, name_of
 from service.verification.sources import SourceFacts, SourceHistory, fold_source
 
+MOST_HELD = 100_000
+"""Events whose facts are held in memory; those of sources and of stories, and those not folded yet, a tenth each."""
+MOST_SOURCES = 4096
+"""Sources that are held ready for verdicts."""
+
 
 class States:
-    """Follows a record event by event, and holds all that verdicts depend on."""
+    """Follows a record event by event, and has at hand all that verdicts depend on, however long the record is."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self.check = Check("states", "Every recorded change of a state follows from the events before it", "changes")
-        self._facts: dict[str, Facts] = {}
+        self._facts: Aside[Facts] = Aside(Facts, lambda facts: facts.version, MOST_HELD)
         self._waiting: defaultdict[str, list[Happened]] = defaultdict(list)
         """Events of claims that are not folded yet: of most claims, none has to be before the next verdict."""
-        self._stories: dict[str, tuple[StoryFacts, ...]] = {}
-        self._versions: dict[str, tuple[SourceFacts, ...]] = {}
+        self._waits = 0
+        self._stories: Aside[tuple[StoryFacts, ...]] = Aside(tuple[StoryFacts, ...], len, MOST_HELD // 10)
+        self._versions: Aside[tuple[SourceFacts, ...]] = Aside(tuple[SourceFacts, ...], len, MOST_HELD // 10)
         self._sources = SourceHistory()
+        """Some of the sources, each with all that it ever answered to."""
         self._policy: Policy | None = None
         self.is_broken = False
         """Whether an event could not be taken, so that what follows from it is not known."""
 
     def take(self, it: Happened) -> None:
-        """Take the next event; if it says that a state changed, see whether it did."""
+        """Take the next event; if it says that a state changed, see whether it did. Raises ``ArchiveUnavailable``."""
         match it.event:
             case ClaimStateChanged() as change:
                 self.check.made += 1
@@ -51,16 +60,16 @@ class States:
     def _enter(self, stream: str, it: Happened) -> None:
         if stream.startswith("claim_"):
             self._waiting[stream].append(it)
+            self._waits += 1
+            if self._waits > MOST_HELD // 10:
+                for each in list(self._waiting):
+                    self._folded(each)
         elif stream.startswith("story_"):
-            self._stories[stream] = fold_story(self._stories.get(stream, ()), it)
+            self._stories[stream] = fold_story(self._stories.get(stream) or (), it)
         elif stream.startswith("source_"):
-            known = self._versions.get(stream)
-            self._versions[stream] = fold_source(known or (), it)
-            if known is None:
-                self._sources.add({stream: self._versions[stream]})
-            else:
-                self._sources = SourceHistory()
-                self._sources.add(self._versions)
+            self._versions[stream] = fold_source(self._versions.get(stream) or (), it)
+            if stream in self._sources:
+                self._sources = self._sources.without({stream})
 
     def _wrong(self, change: ClaimStateChanged) -> str:
         """Return why a change does not follow from what is before it; nothing if it does."""
@@ -71,7 +80,8 @@ class States:
         facts = self._read(change.claim_id)
         if change.claim_id not in facts:
             return "there is no such claim"
-        world = World(facts, self._stories, self._sources, self._policy)
+        story_id = facts[change.claim_id].claim.story_id
+        world = World(facts, {story_id: self._stories[story_id]}, self._sources_of(facts.values()), self._policy)
         expected = state_change(facts[change.claim_id], world.verdict(change.claim_id, change.engine), self._policy)
         if expected is None:
             return f"nothing had changed: it was {change.to} before"
@@ -100,8 +110,26 @@ class States:
         return found
 
     def _folded(self, claim_id: str) -> Facts | None:
+        facts = self._facts.get(claim_id)
         if its := self._waiting.pop(claim_id, None):
-            folded = fold(self._facts.get(claim_id), its)
-            assert folded is not None  # noqa: S101 - there was an event at least
-            self._facts[claim_id] = folded
-        return self._facts.get(claim_id)
+            self._waits -= len(its)
+            facts = fold(facts, its)
+            assert facts is not None  # noqa: S101 - there was an event at least
+            self._facts[claim_id] = facts
+        return facts
+
+    def _sources_of(self, claims: Iterable[Facts]) -> SourceHistory:
+        """Return sources among which are those that verdicts on some claims depend on."""
+        if len(self._sources) > MOST_SOURCES:
+            self._sources = SourceHistory()
+        missing: dict[str, tuple[SourceFacts, ...]] = {}
+        waiting = [source_id for facts in claims for source_id in facts.source_ids()]
+        while waiting:
+            each = waiting.pop()
+            if each in self._sources or each in missing or (versions := self._versions.get(each)) is None:
+                continue
+            missing[each] = versions
+            waiting += [upper for version in versions for upper in version.source.affiliated_to]
+        if missing:
+            self._sources.add(missing)
+        return self._sources
