@@ -1,11 +1,11 @@
-"""Over HTTP: recording a statement, reading a claim, replaying the log. API and worker are processes of their own."""
+"""Over HTTP: recording statements, reading claims, replaying the log. API and worker are processes of their own."""
 
 import asyncio
 import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -47,23 +47,34 @@ class _Service(Struct, frozen=True):
     store: Store
     claims: list[str]
     sources: list[str]
+    environment: Mapping[str, str]
 
 
 async def measure(words: Sequence[str]) -> AsyncIterator[Measurement]:
     """Yield the measurements whose names have one of the words, or all."""
-    measured = {
+    alone = {
         "record a statement over HTTP, per second": _recording,
         "median ÷ p99 of recording over HTTP at half load": _steadily,
+    }
+    projected = {
+        "record a statement over HTTP with a worker beside it, per second": _recording_beside_a_worker,
         "read a claim over HTTP, per second": _reading,
         "list 50 claims over HTTP, per second": _listing,
         "replay NDJSON over HTTP, events per second": _replaying,
     }
-    wanted = {name: measure for name, measure in measured.items() if not words or any(word in name for word in words)}
-    if not wanted:
+    alone, projected = (
+        {name: measure for name, measure in part.items() if not words or any(word in name for word in words)}
+        for part in (alone, projected)
+    )
+    if not (alone or projected):
         return
     async with _running() as service:
-        for name, measure in wanted.items():
+        for name, measure in alone.items():
             yield await measure(name, service)
+        if projected:
+            async with _projecting(service):
+                for name, measure in projected.items():
+                    yield await measure(name, service)
 
 
 def _statements(service: _Service) -> Callable[[int], bytes]:
@@ -103,7 +114,7 @@ async def _warm(service: _Service, statement: Callable[[int], bytes]) -> bytes:
     return stored
 
 
-async def _recording(name: str, service: _Service) -> Measurement:
+async def _recording(name: str, service: _Service, at_least: float | None = 0.75) -> Measurement:
     statement = _statements(service)
     stored = await _warm(service, statement)
 
@@ -113,7 +124,11 @@ async def _recording(name: str, service: _Service) -> Measurement:
     async def bare() -> float:
         return (await load(service.peer, lambda _: http("POST", "/", stored), seconds=_SECONDS, status=201)).per_second
 
-    return await against(name, ours, bare, "bare Litestar handler, one XADD", 0.75)
+    return await against(name, ours, bare, "bare Litestar handler, one XADD", at_least)
+
+
+async def _recording_beside_a_worker(name: str, service: _Service) -> Measurement:
+    return await _recording(name, service, None)
 
 
 async def _steadily(name: str, service: _Service) -> Measurement:
@@ -189,16 +204,23 @@ async def _running() -> AsyncIterator[_Service]:
             environment = {"ONRECORD_STORE_URL": url, "ONRECORD_HOME": folder, **UNLOGGED, **_NO_END}
             for arguments, port in (
                 (("service.cli", "api"), ports[0]),
-                (("service.cli", "worker"), 0),
                 (("bench.peer", url, str(ports[1])), 0),
             ):
                 command = (sys.executable, "-m", *arguments)
                 await stack.enter_async_context(running(*command, **environment, ONRECORD_PORT=str(port)))
             for port in ports:
                 await answering(port)
-            ledger = await Ledger.open(store)
-            await Queries(store, ledger.keys).wait_for(CLAIMS, (await ledger.head()).position, seconds=60)
-            yield _Service(ports[0], ports[1], settings.bootstrap_key_path.read_text().strip(), store, claims, sources)
+            key = settings.bootstrap_key_path.read_text().strip()
+            yield _Service(ports[0], ports[1], key, store, claims, sources, environment)
+
+
+@contextlib.asynccontextmanager
+async def _projecting(service: _Service) -> AsyncIterator[None]:
+    """Run a worker beside the service; begin when it has projected all that was recorded."""
+    async with running(sys.executable, "-m", "service.cli", "worker", **service.environment):
+        ledger = await Ledger.open(service.store)
+        await Queries(service.store, ledger.keys).wait_for(CLAIMS, (await ledger.head()).position, seconds=300)
+        yield
 
 
 async def _filled(store: Store) -> tuple[list[str], list[str]]:
