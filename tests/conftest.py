@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -47,6 +48,12 @@ _DURABLE = "--appendonly yes --appendfsync always --maxmemory-policy noeviction"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--store``."""
     parser.addoption("--store", choices=("embedded", "cluster", "container"), default="embedded", help="what to run on")
+
+
+def pytest_configure() -> None:
+    """Heed SIGINT: a shell without job control lets what it runs in the background ignore it, and all that starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

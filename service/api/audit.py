@@ -14,6 +14,7 @@ from service.api.explanations import named_policy
 from service.api.http.answer import Answer
 from service.api.http.moments import horizon
 from service.api.http.pagination import place
+from service.api.http.parameters import StoryQuery
 from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, Served, page_size, raw_page, served, wait_for_writes
 from service.audit.standing import Difference, Stood, difference, stood
@@ -59,12 +60,12 @@ _registered = msgspec.json.Decoder(_Registered).decode
     "/v1/audit/state",
     operation_id="auditState",
     summary="Where every claim stood",
-    opt={"items": StateThen, "whole": True, "scope": Scope.AUDIT},
+    opt={"items": StateThen, "whole": True, "etag": False, "waits": True, "scope": Scope.AUDIT},
 )
 async def audit_state(  # noqa: PLR0913 - the query
     request: ApiRequest,
     as_of: FromQuery[str | None] = None,
-    story: FromQuery[str | None] = None,
+    story: StoryQuery = None,
     recompute: FromQuery[str | None] = None,
     after: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
@@ -95,13 +96,13 @@ async def audit_state(  # noqa: PLR0913 - the query
     "/v1/audit/diff",
     operation_id="auditDiff",
     summary="What changed between two moments",
-    opt={"items": Difference, "whole": True, "scope": Scope.AUDIT},
+    opt={"items": Difference, "whole": True, "etag": False, "waits": True, "scope": Scope.AUDIT},
 )
 async def audit_diff(  # noqa: PLR0913 - the query
     request: ApiRequest,
     since: Annotated[str, QueryParameter(name="from")],
     until: Annotated[str | None, QueryParameter(name="to")] = None,
-    story: FromQuery[str | None] = None,
+    story: StoryQuery = None,
     after: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
 ) -> Answer:

@@ -1,6 +1,6 @@
 """Deliveries of webhooks: what became of them, and telling again."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import delete, get, post
@@ -11,12 +11,13 @@ from events import moments
 from events.words import Part
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.parameters import AttemptQuery
 from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, page_size, raw_page, served
 from service.auth.scopes import Scope
 from service.verification.refusals import NotOnRecord, RuleBroken
 from service.webhooks.attempts import Logged
-from service.webhooks.deliveries import Deliveries, Kept, Page
+from service.webhooks.deliveries import Deliveries, Kept
 from service.webhooks.queues import Replay
 from service.webhooks.registry import folded
 
@@ -86,13 +87,13 @@ async def _active(request: ApiRequest, webhook_id: str) -> str:
     f"{_WEBHOOK}/deliveries",
     operation_id="listDeliveries",
     summary="List deliveries",
-    opt={"items": Logged, "whole": True, "scope": Scope.WEBHOOKS},
+    opt={"items": Logged, "whole": True, "etag": False, "scope": Scope.WEBHOOKS},
 )
 async def list_deliveries(
     request: ApiRequest,
     webhook_id: FromPath[str],
-    status: FromQuery[str | None] = None,
-    after: FromQuery[str | None] = None,
+    status: FromQuery[Literal["waiting", "dead"] | None] = None,
+    after: AttemptQuery = None,
     limit: FromQuery[int] = 50,
 ) -> Answer:
     """List the newest attempts, the newest first; or with `status` `waiting` or `dead` the deliveries that are so.
@@ -100,23 +101,18 @@ async def list_deliveries(
     The log keeps some five hundred attempts. Answers are cut; secrets and headers of yours are left out.
     """
     deliveries, key, size = _deliveries(request), await _existing(request, webhook_id), page_size(limit)
-    try:
-        if status is None:
-            page = await deliveries.attempts(key, after, size)
-        elif status in ("waiting", "dead"):
-            page = await deliveries.listed(key, "dead" if status == "dead" else "waiting", after, size)
-        else:
-            raise ApiError("bad-request", f"status is waiting or dead, not {status[:80]!r}")
-    except ValueError as error:
-        raise ApiError("bad-cursor", f"{str(after)[:80]!r} is not where a page ended") from error
-    return _page(request, page)
+    if status is None:
+        page = await deliveries.attempts(key, after, size)
+    else:
+        page = await deliveries.listed(key, status, after, size)
+    return raw_page(request, "items", page.items, page.next_after)
 
 
 @get(
     f"{_WEBHOOK}/deliveries/{{position:int}}",
     operation_id="getDelivery",
     summary="Read what became of a delivery",
-    opt={"answer": DeliveryView, "whole": True, "scope": Scope.WEBHOOKS},
+    opt={"answer": DeliveryView, "whole": True, "etag": False, "scope": Scope.WEBHOOKS},
 )
 async def get_delivery(request: ApiRequest, webhook_id: FromPath[str], position: FromPath[int]) -> Answer:
     """Read what became of the event at a position for a webhook."""
@@ -215,10 +211,6 @@ def _checked(position: int) -> int:
     if not 1 <= position <= _LARGEST_POSITION:
         raise NotOnRecord(f"there is no event {position}")
     return position
-
-
-def _page(request: ApiRequest, page: Page) -> Answer:
-    return raw_page(request, "items", page.items, page.next_after)
 
 
 def _answer(content: object, *, status: int = 200) -> Answer:

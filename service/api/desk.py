@@ -98,7 +98,7 @@ class Desk(Struct, frozen=True):
     "/v1/desk",
     operation_id="readDesk",
     summary="Read the desk",
-    opt={"answer": Desk, "whole": True, "scope": Scope.READ},
+    opt={"answer": Desk, "whole": True, "waits": True, "scope": Scope.READ},
 )
 async def read_desk(request: ApiRequest, story: StoryQuery = None) -> Answer:
     """Read what to look at, in one story or in all: what is single-sourced, what rests on one government, and so on."""
@@ -119,7 +119,7 @@ async def read_desk(request: ApiRequest, story: StoryQuery = None) -> Answer:
     "/v1/desk/on-one-government",
     operation_id="listClaimsOnOneGovernment",
     summary="List claims that rest on one government",
-    opt={"items": ClaimDocument, "scope": Scope.READ},
+    opt={"items": ClaimDocument, "etag": False, "scope": Scope.READ},
 )
 async def list_claims_on_one_government(
     request: ApiRequest,

@@ -66,7 +66,7 @@ class Explanation(Struct, frozen=True):
     "/v1/claims/{claim_id:str}/explanation",
     operation_id="explainClaim",
     summary="Explain where a claim stands",
-    opt={"answer": Explanation, "whole": True, "scope": Scope.READ},
+    opt={"answer": Explanation, "whole": True, "waits": True, "scope": Scope.READ},
 )
 async def explain_claim(
     request: ApiRequest,

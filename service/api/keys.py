@@ -13,6 +13,7 @@ from events.words import Moment, Part, check_moments
 from service.api.http import idempotency
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.parameters import KeyQuery
 from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, demand, page_size, raw_page
 from service.auth.kept_keys import (
@@ -28,7 +29,6 @@ from service.verification.refusals import NotOnRecord
 
 _WHERE = "/v1/keys"
 _SECRET = {"Cache-Control": "no-store"}
-_LONGEST_ID = 30
 
 
 class KeyToMake(Part, frozen=True):
@@ -100,14 +100,12 @@ async def create_key(request: ApiRequest) -> Answer:
     summary="List API keys",
     opt={"items": KeptKey, "whole": True, "scope": Scope.ADMIN},
 )
-async def list_keys(request: ApiRequest, after: FromQuery[str | None] = None, limit: FromQuery[int] = 50) -> Answer:
+async def list_keys(request: ApiRequest, after: KeyQuery = None, limit: FromQuery[int] = 50) -> Answer:
     """List the keys of your ledger in the order in which they were made, also those revoked within ninety days.
 
     `last_used` is true to about a minute.
     """
     size = page_size(limit)
-    if after is not None and not 0 < len(after) <= _LONGEST_ID:
-        raise ApiError("bad-cursor", "after is a key's identifier, as an earlier page gave it")
     found = await _kept(request).listed(request.auth.key.ledger, after or "", size + 1)
     next_after = found[size - 1].id if len(found) > size else None
     return raw_page(request, "items", [msgspec.json.encode(each) for each in found[:size]], next_after)

@@ -68,7 +68,7 @@ async def read_checkpoint(request: ApiRequest) -> Answer:
     "/v1/checkpoint/consistency",
     operation_id="proveConsistency",
     summary="Prove that the log only grew",
-    opt={"scope": Scope.READ, "public_log": True, "answer": Consistency, "whole": True},
+    opt={"scope": Scope.READ, "public_log": True, "answer": Consistency, "whole": True, "etag": False},
 )
 async def prove_consistency(
     request: ApiRequest,
@@ -77,16 +77,22 @@ async def prove_consistency(
 ) -> Answer:
     """Prove that the log of `new` events (by default, of the last checkpoint) begins with that of `old`."""
     here = await _log(request)
-    _, checkpoint = await _checkpoint(here)
-    size = checkpoint.size if new is None else new
-    if size > checkpoint.size:
-        raise _not_sealed(size, checkpoint.size)
     archive = _archive(here)
+    note = await archive.checkpoint()
+    sealed, largest = _read(note).size if note else 0, max(old, new or 0)
+    if largest > sealed:
+        end = (await here.ledger.head()).position
+        if largest > end:
+            raise ApiError(
+                "bad-request", f"a tree of {largest} is beyond the end of the ledger, which has {end} events"
+            )
+        raise _not_sealed(largest, sealed)
+    size = new or sealed
     try:
-        hashes = await archive.consistency(old, size, checkpoint.size)
+        hashes = await archive.consistency(old, size, sealed)
     except BadProof as error:
         raise ApiError("bad-request", str(error)) from error
-    roots = [encoded(await archive.root(each, checkpoint.size)) for each in (old, size)]
+    roots = [encoded(await archive.root(each, sealed)) for each in (old, size)]
     found = Consistency(old, size, roots[0], roots[1], tuple(map(encoded, hashes)))
     return Answer(msgspec.json.encode(found), media_type=JSON, headers={"Cache-Control": "no-cache"})
 
@@ -121,7 +127,7 @@ async def read_tile(request: ApiRequest, level: FromPath[int], place: FromPath[s
     "/v1/events/{position:int}/proof",
     operation_id="proveEvent",
     summary="Prove that the log has an event",
-    opt={"scope": Scope.READ, "answer": Proof, "whole": True, "media": (JSON, "text/plain")},
+    opt={"scope": Scope.READ, "answer": Proof, "whole": True, "etag": False, "media": (JSON, "text/plain")},
 )
 async def prove_event(
     request: ApiRequest, position: FromPath[int], leaf_hash: FromQuery[_Hash | None] = None
@@ -169,7 +175,11 @@ async def _checkpoint(here: Served) -> tuple[bytes, Checkpoint]:
     note = await _archive(here).checkpoint()
     if note is None:
         raise _not_sealed(1, 0)
-    return note, Checkpoint.parse(Note.parse(note).text)
+    return note, _read(note)
+
+
+def _read(note: bytes) -> Checkpoint:
+    return Checkpoint.parse(Note.parse(note).text)
 
 
 async def _file(request: ApiRequest, place: str) -> bytes:

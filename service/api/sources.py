@@ -92,7 +92,7 @@ class SourceRecord(Struct, frozen=True):
     f"{_WHERE}/{{source_id:str}}/record",
     operation_id="getSourceRecord",
     summary="Read a source's track record",
-    opt={"answer": SourceRecord, "whole": True, "scope": Scope.READ},
+    opt={"answer": SourceRecord, "whole": True, "waits": True, "scope": Scope.READ},
 )
 async def get_source_record(
     request: ApiRequest, source_id: FromPath[str], after: FromQuery[str | None] = None, limit: FromQuery[int] = 200

@@ -135,7 +135,12 @@ async def register_webhook(request: ApiRequest) -> Answer:
     return await _with_secret(request, registry, outcome)
 
 
-@get(_WHERE, operation_id="listWebhooks", summary="List webhooks", opt={"items": WebhookView, "scope": Scope.WEBHOOKS})
+@get(
+    _WHERE,
+    operation_id="listWebhooks",
+    summary="List webhooks",
+    opt={"items": WebhookView, "etag": False, "scope": Scope.WEBHOOKS},
+)
 async def list_webhooks(
     request: ApiRequest,
     after: FromQuery[str | None] = None,
@@ -156,7 +161,7 @@ async def list_webhooks(
     _WEBHOOK,
     operation_id="getWebhook",
     summary="Read a webhook",
-    opt={"answer": WebhookView, "scope": Scope.WEBHOOKS},
+    opt={"answer": WebhookView, "conditional": False, "scope": Scope.WEBHOOKS},
 )
 async def get_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Read a webhook: where it is sent, what it is told, and how its deliveries go.

@@ -3,21 +3,25 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import uvicorn
 
+import events.store
 from events.identifiers import derived_id
 from events.ledger import Ledger
 from events.store import Store
 from service.api.http.connection import Connection
-from service.app import create_app
+from service.app import archives_of, create_app
+from service.audit import log_key
 from service.reassessor import Reassessor
 from service.settings import Settings
 from service.timers import Timers
 from service.verification.commands import Recorder
+from service.worker import Worker
 
 PERSON = derived_id("person", "editor")
 SECOND = derived_id("person", "second editor")
@@ -188,6 +192,29 @@ class Newsroom:
     async def latest(self) -> None:
         """Read from now on all that is on record now."""
         self.after = str(self.ledger.cursor((await self.ledger.head()).position))
+
+
+async def sealed_up_to(room: Newsroom, position: int) -> None:
+    """Wait until so many events are sealed."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = await room.api.get(f"/v1/events/{position}/proof")
+            if answer.status_code == 200:
+                return
+            assert answer.json()["type"] == "/problems/not-sealed-yet"
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def sealing(ledger: Ledger, store_url: str, settings: Settings, worker: Worker) -> AsyncIterator[Path]:
+    """A worker that seals the ledger; the file with its log's keys."""
+    client = events.store.connect(store_url)
+    task = asyncio.create_task(Worker(client, await Ledger.open(client, ledger.name), archives_of(settings)).run())
+    yield log_key.path_of(settings.home_path, ledger.name)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await client.aclose()
 
 
 @pytest.fixture

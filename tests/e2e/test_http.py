@@ -6,6 +6,8 @@ import gzip
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import brotli
 import httpx2
@@ -19,12 +21,13 @@ from events.identifiers import derived_id
 from service.api import operate
 from service.api.http import connection
 from service.api.http.kinds import KINDS
+from service.api.http.negotiation import offered
 from service.api.http.served import Visit
 from service.app import create_app
 from service.projections.catalog import PROJECTIONS
 from service.projections.queries import Queries
 from service.settings import Settings
-from tests.e2e.conftest import Newsroom, serving
+from tests.e2e.conftest import Newsroom, sealed_up_to, serving
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -32,9 +35,22 @@ _OF_THEIR_OWN = {
     "/schemas/": "/schemas/story.opened.1.json",
     "/docs/{": "/docs/swagger-ui.css",
     "/v1/audit/diff": "/v1/audit/diff?from=1&to=2",
+    "/v1/checkpoint/consistency": "/v1/checkpoint/consistency?old=1",
+    "/v1/ledgers/{": "/v1/ledgers/{ledger}",
+    "/v1/tile/": "/v1/tile/0/{tile}",
+    "/v1/tile/entries/": "/v1/tile/entries/{tile}",
 }
 """Paths in which a parameter means something else than in others, or that need a query."""
+_NOTHING_YET = "/v1/webhooks/{webhook_id}/deliveries/{position}"
+"""What there is nothing at in these tests: their worker delivers nothing."""
+PROBLEM = "application/problem+json"
 VARYING = {"date", "ratelimit", "x-request-id", "content-length"}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings under which a webhook can lead to this machine."""
+    return structs.replace(settings, webhook_allow="127.0.0.0/8")
 
 
 @pytest.fixture
@@ -59,7 +75,7 @@ def handlers(app: Litestar) -> Iterator[tuple[HTTPRoute, str, HTTPRouteHandler]]
 
 
 @pytest.fixture
-async def places(room: Newsroom) -> dict[str, str]:
+async def places(room: Newsroom, sealing: Path) -> dict[str, str]:
     """A thing that there is, for each parameter that a path can have."""
     claim = await room.claim("It fell.", room.said("red", quote="We did not do it. " * 200))
     statement, evidence = await room.say(claim), await room.show(claim)
@@ -67,6 +83,10 @@ async def places(room: Newsroom) -> dict[str, str]:
     text = {"url": "https://example.org/a", "title": "t", "published_at": "2024-01-24", "claims": [{"claim_id": claim}]}
     asked = await room.send("POST", f"/v1/claims/{claim}/inquiries", inquiry)
     made = await room.send("POST", "/v1/publications", text)
+    webhook = await room.post("/v1/webhooks", {"url": "http://127.0.0.1:1/", "verify": False})
+    await sealed_up_to(room, webhook["position"])
+    (key,) = (await room.get("/v1/keys"))["items"]
+    _, size, *_ = (await room.api.get("/v1/checkpoint")).text.splitlines()
     return {
         "story_id": room.story,
         "source_id": room.sources["red"],
@@ -80,16 +100,18 @@ async def places(room: Newsroom) -> dict[str, str]:
         "position": "3",
         "name": "claims",
         "slug": "invalid",
-        "level": "0",
-        "place": "000",
+        "webhook_id": webhook["id"],
+        "key_id": key["id"],
+        "ledger": room.ledger.name,
+        "tile": f"000.p/{size}",
     }
 
 
 def path_of(route: HTTPRoute, places: dict[str, str]) -> str:
     """Return the path of a route with a thing that there is for each of its parameters."""
-    for begins, path in _OF_THEIR_OWN.items():
+    for begins in sorted(_OF_THEIR_OWN, reverse=True):
         if route.path.startswith(begins):
-            return path
+            return _OF_THEIR_OWN[begins].format_map(places)
     return re.sub(r"{(\w+)(:\w+)?}", lambda match: places.get(match[1]) or derived_id("claim", "nothing"), route.path)
 
 
@@ -145,10 +167,17 @@ async def test_every_route_says_which_methods_it_has(
     _is_problem(await room.api.options("/v1/nothing"), 404, "not-found")
 
 
+def _described(app: Litestar, route: HTTPRoute) -> dict[str, Any]:
+    """Return what the description says of an answer to GET that is as it should be; nothing if it is not described."""
+    operation = json.loads(app.state.openapi)["paths"].get(route.path_format, {}).get("get")
+    described: dict[str, Any] = operation["responses"]["200"] if operation else {}
+    return described
+
+
 def _is_problem(answer: httpx2.Response, status: int, slug: str) -> None:
     said = answer.json()
     assert (status, f"/problems/{slug}", status) == (answer.status_code, said["type"], said["status"]), answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-type"] == PROBLEM
     assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 
@@ -167,8 +196,30 @@ async def test_no_route_answers_in_a_form_that_is_not_accepted(
                 _is_problem(await room.api.request(method, path, headers=headers), 406, "not-acceptable")
         if method == "GET":
             with subtests.test(f"{path} for a browser"):
-                assert (await room.api.get(path, headers={"Accept": BROWSER})).status_code != 406
+                answer = await room.api.get(path, headers={"Accept": BROWSER})
+                there = [*_described(app, route).get("content", offered(handler.opt))]
+                media_type = "text/html" if "text/html" in there else there[0]
+                expected = (404, PROBLEM) if route.path_format == _NOTHING_YET else (200, media_type)
+                assert expected == (answer.status_code, answer.headers["content-type"].partition(";")[0])
     assert before == await room.ledger.head()
+
+
+async def test_whatever_is_said_to_have_an_etag_has_one(
+    room: Newsroom, app: Litestar, places: dict[str, str], subtests: pytest.Subtests
+) -> None:
+    """What is described with an ETag has one, nothing else has; where If-None-Match is described, it is heeded."""
+    for route, method, _ in handlers(app):
+        if method != "GET" or route.path_format == _NOTHING_YET or not (described := _described(app, route)):
+            continue
+        with subtests.test(route.path):
+            path = path_of(route, places)
+            answer = await room.ask(path)
+            assert (200, "ETag" in described["headers"]) == (answer.status_code, "etag" in answer.headers)
+            parameters = json.loads(app.state.openapi)["paths"][route.path_format]["get"]["parameters"]
+            if "#/components/parameters/IfNoneMatch" in [each.get("$ref") for each in parameters]:
+                known = {"If-None-Match": answer.headers["etag"], "Onrecord-After": room.after}
+                assert (await room.api.get(path, headers=known)).status_code == 304
+                _is_problem(await room.api.get(path, headers={"If-None-Match": "x" * 4001}), 400, "bad-request")
 
 
 async def test_every_answer_says_what_may_be_kept_of_it(

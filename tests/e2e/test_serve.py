@@ -162,6 +162,16 @@ def test_whoever_follows_is_told_at_once_and_sits_out_a_restart(terminal: Termin
     assert "does not answer" in nobody.stderr
 
 
+def test_what_tests_start_heeds_an_interrupt_in_the_background_too() -> None:
+    """A shell without job control lets what it runs in the background ignore SIGINT; the suite passes that not on."""
+    heeds = "signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    script = f"import signal; from tests.conftest import pytest_configure; pytest_configure(); assert {heeds}"
+    inherits = "import signal; assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN"
+    for each in (inherits, script):
+        words = ["sh", "-c", 'python=$1; shift; "$python" -c "$1" & wait $!', "sh", sys.executable, each]
+        subprocess.run(words, cwd=ROOT, check=True, timeout=_BOUND)  # noqa: S603 - ours
+
+
 def test_claims_and_events_ask_the_running_service(terminal: Terminal) -> None:
     """The list can be narrowed, and shown as JSON lines; a wrong filter is one clear line."""
     process, _ = terminal.start("serve", "--sample", "samples/il76.json")

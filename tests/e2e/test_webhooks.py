@@ -230,6 +230,11 @@ async def test_a_newsroom_is_told_when_a_claim_moves(
     replay = await room.send("POST", f"/v1/webhooks/{made['id']}/replay", {"since": 0})
     assert (replay.status_code, replay.json()["after"]) == (202, 0)
     await receiver.until(3)
+    where = f"/v1/webhooks/{made['id']}/deliveries"
+    attempts = await until_listed(room, where, 3)
+    first = await room.get(where, limit=1)
+    second = await room.get(where, limit=1, after=first["next_after"])
+    assert attempts[:2] == first["items"] + second["items"]
     recovered = await room.send("POST", f"/v1/webhooks/{made['id']}/recover", {"since": "2024"})
     assert recovered.json() == {"recovered": 0}
     delivering.cancel()
@@ -237,9 +242,19 @@ async def test_a_newsroom_is_told_when_a_claim_moves(
     await egress.aclose()
 
 
-async def until_listed(room: Newsroom, path: str) -> list[Any]:
-    """Return a list once there is something on it."""
+@pytest.mark.parametrize("after", [f"{10**22}-1", "²-1", "1_0-1", "5", "0123456789abc.1", ""])
+async def test_deliveries_go_on_only_where_a_page_ended(room: Newsroom, after: str) -> None:
+    """Whatever else is given as a place in a list of deliveries is the caller's mistake, and named."""
+    made = await room.post("/v1/webhooks", {"url": "http://127.0.0.1:1/", "verify": False})
+    for status in ({}, {"status": "waiting"}, {"status": "dead"}):
+        answer = await room.ask(f"/v1/webhooks/{made['id']}/deliveries", after=after, **status)
+        assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad-request")
+        assert answer.json()["detail"].startswith("after: ")
+
+
+async def until_listed(room: Newsroom, path: str, many: int = 1) -> list[Any]:
+    """Return a list once there is so much on it."""
     async with asyncio.timeout(20):
-        while not (items := (await room.get(path))["items"]):  # noqa: ASYNC110 - nobody tells
+        while len(items := (await room.get(path))["items"]) < many:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
     return list(items)

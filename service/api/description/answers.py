@@ -87,17 +87,15 @@ def header_components() -> dict[str, Schema]:
     return HEADERS
 
 
-def responses(
-    opt: Mapping[str, Any], method: str, *, path: str, parameters: set[str], content: Schema
+def responses(  # noqa: PLR0913 - what an operation is
+    opt: Mapping[str, Any], method: str, *, path: str, parameters: set[str], content: Schema, tagged: bool
 ) -> dict[str, Schema]:
-    """Return every answer of an operation by its status."""
+    """Return every answer of an operation by its status; ``tagged`` says whether what it reads has an ETag."""
     status = opt.get("status", 201 if method == "post" else 200)
     answers: dict[str, Schema] = {
         str(status): {
             "description": opt.get("done", "Done."),
-            "headers": _headers(
-                *_of_success(opt, tagged="If-None-Match" in parameters), public=bool(opt.get("public"))
-            ),
+            "headers": _headers(*_of_success(opt, tagged=tagged), public=bool(opt.get("public"))),
             "content": content,
         }
     }

@@ -144,7 +144,10 @@ def describe(operation: Schema, method: str, path: str, handler: HTTPRouteHandle
     operation["security"] = [] if opt.get("public") else [{scheme: [opt["scope"]]} for scheme in ("key", "jwt")]
     operation["tags"] = [tag_of(path)]
     operation.pop("deprecated", None)
-    operation["responses"] = responses(opt, method, path=path, parameters=names, content=_content(opt, refs))
+    tagged = has_tag(opt, method, path)
+    operation["responses"] = responses(
+        opt, method, path=path, parameters=names, content=_content(opt, refs), tagged=tagged
+    )
 
 
 def tag_of(path: str) -> str:
@@ -161,26 +164,29 @@ def _shared(opt: Mapping[str, Any], method: str, path: str) -> list[str]:
         found += ["IdempotencyKey"]
     if "body" in opt and is_document and "{" in path:
         found += ["IfMatchNeeded" if opt.get("if_match") else "IfMatch"]
-    if has_tag(opt, method) and tag_of(path) not in _UNRECORDED:
+    if has_tag(opt, method, path) and opt.get("conditional", True):
         found += ["IfNoneMatch"]
-    if method == "get" and is_document:
+    if method == "get" and (is_document or "waits" in opt):
         found += ["OnrecordAfter"]
     if "streams" in opt:
         found += ["LastEventId"]
     return found
 
 
-def has_tag(opt: Mapping[str, Any], method: str) -> bool:
+def has_tag(opt: Mapping[str, Any], method: str, path: str) -> bool:
     """Whether what an operation reads has an ETag."""
-    return method == "get" and bool({"answer", "items"} & opt.keys()) and not (opt.get("public") or "cache" in opt)
+    if method != "get" or opt.get("public") or "cache" in opt or tag_of(path) in _UNRECORDED:
+        return False
+    return bool({"answer", "items"} & opt.keys()) and bool(opt.get("etag", True))
 
 
 def _parameter(parameter: Schema) -> Schema:
     """Return a parameter with what is known of it; one that may be left out has no null."""
     name = parameter["name"]
     schema = dict(parameter["schema"])
-    if alternatives := [each for each in schema.get("oneOf", ()) if each != {"type": "null"}]:
-        (schema,) = alternatives
+    if alternatives := [each for each in schema.pop("oneOf", ()) if each != {"type": "null"}]:
+        (schema,) = ({**alternative, **schema} for alternative in alternatives)
+        schema.pop("description", None)
     if isinstance(schema.get("type"), list):
         schema["type"] = next(each for each in schema["type"] if each != "null")
         schema["enum"] = [each for each in schema["enum"] if each is not None]
@@ -192,7 +198,8 @@ def _parameter(parameter: Schema) -> Schema:
         schema |= {"pattern": pattern, "maxLength": len(kind) + 27}
         described.setdefault("description", f"The identifier of the {kind}.")
     known = _KNOWN.get(name, {})
-    schema |= known.get("schema", {})
+    if "pattern" not in schema:
+        schema |= known.get("schema", {})
     if schema.get("type") == "string" and "enum" not in schema:
         schema.setdefault("maxLength", 200)
     if schema.get("type") == "integer":

@@ -12,7 +12,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.params import QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from events.identifiers import ClaimId, SourceId, StoryId
+from events.identifiers import BASE32, ClaimId, SourceId, StoryId
 from events.words import Party, Tag
 from service.api.http.problems import ApiError
 
@@ -27,6 +27,22 @@ ClaimQuery = Annotated[str | None, _checked(ClaimId, "A claim's identifier.")]
 SourceQuery = Annotated[str | None, _checked(SourceId, "A source's identifier.")]
 PartyQuery = Annotated[str | None, _checked(Party, "A party whose interest the claim touches.")]
 TagQuery = Annotated[str | None, _checked(Tag, "A tag of the claim.")]
+KeyQuery = Annotated[
+    str | None,
+    QueryParameter(
+        pattern=rf"^key_{BASE32}$(?!\n)",
+        max_length=30,
+        description="The key after which to go on, as the page before gave it.",
+    ),
+]
+AttemptQuery = Annotated[
+    str | None,
+    QueryParameter(
+        pattern=r"^[0-9]{1,16}-[0-9]{1,16}$(?!\n)",
+        max_length=33,
+        description="The place after which to go on, as the page before gave it.",
+    ),
+]
 TextQuery = Annotated[str | None, QueryParameter(max_length=200, description="Words that the claim has.")]
 
 
@@ -52,8 +68,8 @@ class KnownParameters(ASGIMiddleware):
                 seen = set()
                 for name, value in parse_qsl(given.decode("latin-1"), keep_blank_values=True):
                     if name not in known:
-                        there = ", ".join(sorted(known)) or "none"
-                        raise ApiError("bad-request", f"there is no parameter {name[:80]!r} here; there is {there}")
+                        there = f"there is {', '.join(sorted(known))}" if known else "none is taken"
+                        raise ApiError("bad-request", f"there is no parameter {name[:80]!r} here; {there}")
                     if name in seen and not known[name]:
                         raise ApiError("bad-request", f"{name}: it is given once")
                     seen.add(name)
