@@ -146,11 +146,6 @@ class GroupCommit:
         while self._sending is not None:
             await asyncio.wait([self._sending])
 
-    async def close(self) -> None:
-        """Do that, and give the connection back."""
-        await self.drain()
-        await self._sender.close()
-
     async def create(self, command: Prepared, epochs: str) -> Appended:
         """Append the first command of a ledger that has none, opening its first epoch."""
         (answer,) = await self._call([(command, False)], set_epochs=epochs)

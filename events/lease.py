@@ -9,11 +9,12 @@ import contextlib
 import uuid
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from events.errors import LedgerError
 from events.keys import LedgerKeys
-from events.store import Script, Store, answering
+from events.store import Script, Store, shared
+from events.together import Together
 
 _SCRIPT = Script("events", "lease.lua")
 _RENEWALS = 4
@@ -32,14 +33,12 @@ class Lease:
 
     async def acquire(self) -> bool:
         """Take or renew the duty, and return whether it is ours now. ``token`` is the fencing token then."""
-        with answering():
-            self.token = await _SCRIPT.run(self._store, [self._key], [self._holder, int(self._seconds * 1000), "take"])
+        self.token = int(await self._ask("take"))
         return self.token > 0
 
     async def release(self) -> None:
         """Give the duty back, if it is ours."""
-        with answering():
-            await _SCRIPT.run(self._store, [self._key], [self._holder, int(self._seconds * 1000), "give"])
+        await self._ask("give")
         self.token = 0
 
     async def hold(self, duty: Callable[[], Awaitable[None]]) -> bool:
@@ -69,6 +68,11 @@ class Lease:
         while self.token == token:
             await asyncio.sleep(self._seconds / _RENEWALS)
             await self.acquire()
+
+    async def _ask(self, what: str) -> Any:  # noqa: ANN401 - what the store answers
+        """Run the script together with those of other leases."""
+        args: list[str | int] = [self._holder, int(self._seconds * 1000), what]
+        return await shared(self._store, Together).run(_SCRIPT, [self._key], args)
 
     async def __aenter__(self) -> Self:
         return self

@@ -30,8 +30,9 @@ from events.errors import (
 from events.group_commit import LONGEST_QUEUE, Appended, GroupCommit, Prepared, stored_command_id
 from events.identifiers import new_epoch
 from events.past import Past
+from events.readers import entry_of, read_after
 from events.store import Store, answering
-from events.tail import Tail, entry_of, read_after
+from events.tail import Tail
 from events.words import Policy
 
 _SHORT_STREAM = 128
@@ -257,9 +258,9 @@ class Ledger:
     def tail(self, after: int) -> AsyncGenerator[list[Entry], None]:
         """Yield the entries after a position as they are committed, in batches, for as long as it is asked.
 
-        An empty batch after a quiet second lets the caller look up. All who follow one ``Ledger`` share one reader,
-        which has a connection of its own. Raises ``FollowerTooSlow`` and ``StoreUnavailable``; after either, what
-        comes after the last position that was yielded can be asked for again.
+        An empty batch after a quiet second lets the caller look up. All who follow ledgers through one client share
+        one reader, which has a connection of its own. Raises ``FollowerTooSlow`` and ``StoreUnavailable``; after
+        either, what comes after the last position that was yielded can be asked for again.
         """
         return self._tail.follow(after)
 
@@ -294,10 +295,6 @@ class Ledger:
     async def drain(self) -> None:
         """Wait until every append under way has its outcome."""
         await self._commits.drain()
-
-    async def close(self) -> None:
-        """Do that, and give the connection back over which it appends. What is appended later makes another one."""
-        await self._commits.close()
 
     def _prepare(self, command: Command) -> Prepared:
         its, encoded, streams, size = command.provenance, [], [], 0

@@ -1,4 +1,4 @@
-"""Sending a script to the store, over a connection kept for it, so that it is known what can have reached the store.
+"""Sending a script to the store, over a line kept for that, so that it is known what can have reached the store.
 
 redis-py tries a command again by itself, and does not say which attempt got how far. Here a connection that cannot be
 made has carried nothing; one that breaks after something was sent leaves a question, and the same bytes are sent again:
@@ -8,7 +8,6 @@ whoever runs a script here makes sure that running it twice is running it once.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
@@ -23,7 +22,8 @@ from redis.exceptions import (
 
 from events.errors import OutcomeUnknown, StoreUnavailable
 from events.line import Answer, Line
-from events.store import UNREACHABLE, Script, Store, kept, let_go, patience, required_replicas
+from events.lines import Lines
+from events.store import UNREACHABLE, Script, Store, required_replicas, shared
 
 _ATTEMPTS = 3
 _ELSEWHERE = (MovedError, AskError, TryAgainError)
@@ -33,21 +33,12 @@ _REPLICAS_SECONDS = 2.0
 
 
 class Sender:
-    """One connection of a store's client, made when it is first needed and again when it broke. One call at a time."""
+    """Runs scripts over lines that all who write through one client of the store share."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._patience = patience(store)
         self.replicas: int = required_replicas(store)
         """How many replicas have to have a write on disk before it counts."""
-        self._connection: Any = None  # one of redis-py's
-        self._line: Line | None = None
-
-    async def close(self) -> None:
-        """Give the connection back; the next call makes another one."""
-        connection, self._connection, self._line = self._connection, None, None
-        if connection is not None:
-            await let_go(self._store, connection)
 
     async def run(  # noqa: C901 - every way in which a call can end
         self, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]
@@ -57,14 +48,15 @@ class Sender:
         Raises ``StoreUnavailable`` if nothing was written, ``OutcomeUnknown`` if it may have been, whether the answer
         was lost or too few replicas answered, and the store's own ``ResponseError`` if it refused.
         """
+        lines = shared(self._store, Lines)
         lost: Exception | None = None
         refusal: Exception | None = None
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(_PAUSES.compute(attempt))
             try:
-                line = await self._connected(keys[0])
-            except (*UNREACHABLE, RedisError) as error:
+                line = await lines.lend(keys[0])
+            except (*UNREACHABLE, RedisError, StoreUnavailable) as error:
                 if lost is None:
                     raise StoreUnavailable(f"the store cannot be reached: {error}") from error
                 raise OutcomeUnknown(f"the store's answer was lost, and then the store: {error}") from error
@@ -74,38 +66,21 @@ class Sender:
                 refusal = error
             except _ELSEWHERE as error:  # another server of the cluster has the ledger now; nothing was written
                 refusal = error
-                await self._leave()
+                line.close()
+                await self._store.nodes_manager.initialize()
             except UNREACHABLE as error:
                 lost = error
                 line.close()
+                lines.distrust()
             except ResponseError as error:
                 if lost is None:
                     raise
                 raise OutcomeUnknown(f"the store's answer was lost, and now it says: {error}") from error
+            finally:
+                await lines.give_back(line)
         if lost is None:
             raise StoreUnavailable(f"the store takes no writes yet: {refusal}")
         raise OutcomeUnknown(f"the store's answer was lost: {lost}") from lost
-
-    async def _connected(self, key: str) -> Line:
-        """Return the line, ready to be written to."""
-        if self._line is None or not self._line.is_open:
-            if self._connection is None:
-                self._connection = await kept(self._store, key)
-            await self._connection.disconnect(nowait=True)
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._connection.connect()
-            except BaseException:
-                await self._connection.disconnect(nowait=True)
-                raise
-            self._line = Line(self._connection, self._patience)
-        return self._line
-
-    async def _leave(self) -> None:
-        """Give the connection up, and learn anew which server of the cluster has what."""
-        await self._connection.disconnect(nowait=True)
-        self._connection = self._line = None
-        await self._store.nodes_manager.initialize()
 
     async def _run(self, line: Line, script: Script, keys: Sequence[str], args: Sequence[bytes | int | str]) -> Answer:
         """Run a script, telling the server what it is if need be; wait for replicas if there must be any."""

@@ -4,10 +4,10 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluster, SSLConnection
@@ -35,6 +35,8 @@ from events.errors import ClocksApart, StoreFull, StoreNotDurable, StoreTooOld, 
 Store: TypeAlias = Any  # a redis.asyncio.Redis or RedisCluster, whose annotations describe two kinds of client at once
 """A client of the store. One is shared by everything in a process; reads that block have one of their own."""
 
+_T = TypeVar("_T")
+
 UNREACHABLE = (ConnectionError, TimeoutError, OSError, SlotNotCoveredError)
 """What redis-py raises when the store cannot be reached or does not answer."""
 
@@ -44,7 +46,7 @@ _OF_A_PIPELINE = re.compile(r"^Command # \d+ .* of pipeline caused error: \(?['\
 """What redis-py puts before the error of a command in a pipeline."""
 _OLDEST = (7, 2)
 _OLDEST_VALKEY = (8, 0)
-_POOL_SECONDS = 5
+_POOL_SECONDS = 5.0
 _CONNECT_SECONDS = 2
 _REWRITE_SECONDS = 10
 _REWRITE_POLL = 0.05
@@ -54,6 +56,13 @@ _CLOCKS_APART = 5.0
 
 
 _CLUSTER = "redis+cluster://"
+
+
+class Disconnected(Protocol):
+    """What is disconnected with a client."""
+
+    async def disconnect(self) -> None:
+        """Leave no task and no connection."""
 
 
 class Pool(BlockingConnectionPool):
@@ -66,7 +75,9 @@ class Pool(BlockingConnectionPool):
         self.patience: float = settings["socket_timeout"]
         """Seconds to wait for an answer."""
         self.kept: list[Any] = []
-        """Connections of who writes."""
+        """Connections of who writes, and whatever else is disconnected with the client."""
+        self.shared: dict[object, Any] = {}
+        """What is there once for the client."""
 
     def keep(self) -> Any:  # noqa: ANN401 - redis-py's connections
         """Return a new connection, closed with the client. Its user bounds its waiting: it has no time-out itself."""
@@ -76,19 +87,21 @@ class Pool(BlockingConnectionPool):
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
         """Close every connection."""
+        for each in list(self.kept):
+            await each.disconnect()
         await super().disconnect(inuse_connections)
-        for connection in self.kept:
-            await connection.disconnect()
 
 
-def connect(url: str, *, connections: int = 32, read_timeout: float = 5.0, replicas: int = 0) -> Store:
+def connect(
+    url: str, *, connections: int = 32, read_timeout: float = 5.0, replicas: int = 0, wait: float = _POOL_SECONDS
+) -> Store:
     """Return a client for ``url``; nothing is dialled yet.
 
     ``redis://``, ``rediss://`` and ``unix://`` name a server, ``redis+cluster://HOST:PORT[,HOST:PORT…]`` some nodes of
     a cluster, for which ``connections`` bounds nothing: one more caller waits for no other there.
 
-    A command is tried four times with jittered pauses of at most a second. What a ledger appends is acknowledged when
-    ``replicas`` replicas have it on disk too.
+    A command waits ``wait`` seconds for a connection, and is tried four times with jittered pauses of at most a second.
+    What a ledger appends is acknowledged when ``replicas`` replicas have it on disk too.
     """
     if url.startswith(_CLUSTER):
         return _Cluster(url, read_timeout, replicas)
@@ -96,7 +109,7 @@ def connect(url: str, *, connections: int = 32, read_timeout: float = 5.0, repli
         url,
         replicas=replicas,
         max_connections=connections,
-        timeout=_POOL_SECONDS,
+        timeout=wait,
         socket_timeout=read_timeout,
         socket_connect_timeout=_CONNECT_SECONDS,
         retry=_retry(),
@@ -133,6 +146,34 @@ async def let_go(store: Store, connection: Any) -> None:  # noqa: ANN401 - redis
     if connection in holder.kept:
         holder.kept.remove(connection)
     await connection.disconnect(nowait=True)
+
+
+def shared(store: Store, make: Callable[[Store], _T]) -> _T:
+    """Return what there is once for a client, for all who use it: made the first time, and gone with the client."""
+    holder = store if isinstance(store, _Cluster) else store.connection_pool
+    its: _T | None = holder.shared.get(make)
+    if its is None:
+        its = holder.shared[make] = make(store)
+    return its
+
+
+def closed_with(store: Store, its: Disconnected) -> None:
+    """Let something be disconnected when a client is closed."""
+    holder = store if isinstance(store, _Cluster) else store.connection_pool
+    holder.kept.append(its)
+
+
+def is_cluster(store: Store) -> bool:
+    """Whether a client is one of a cluster."""
+    return isinstance(store, _Cluster)
+
+
+async def server_of(store: Store, key: str) -> str:
+    """Return the name of the server of a cluster that has a key, and nothing if there is but one server."""
+    if not isinstance(store, _Cluster):
+        return ""
+    await store.initialize()
+    return str(_node_of(store, key).name)
 
 
 def required_replicas(store: Store) -> int:
@@ -198,6 +239,7 @@ class _Cluster(RedisCluster):
     def __init__(self, url: str, read_timeout: float, replicas: int = 0) -> None:
         self.url, self.read_timeout, self.replicas = url, read_timeout, replicas
         self.kept: list[Any] = []
+        self.shared: dict[object, Any] = {}
         who, _, nodes = url.removeprefix(_CLUSTER).rpartition("@")
         username, _, password = who.partition(":")
         places = [node.rpartition(":") for node in nodes.rstrip("/").split(",")]
@@ -227,17 +269,23 @@ class _Cluster(RedisCluster):
     async def keep(self, key: str) -> Any:  # noqa: ANN401 - redis-py's connections
         """Return a new connection to the server that has a key, closed with the client."""
         await self.initialize()
-        node = self.get_node_from_key(key)
-        if node is None:
-            raise SlotNotCoveredError(f"no server of the cluster has {key}")
+        node = _node_of(self, key)
         self.kept.append(node.connection_class(**(node.connection_kwargs | {"socket_timeout": None})))
         return self.kept[-1]
 
     async def aclose(self) -> None:
         """Close every connection."""
+        for each in list(self.kept):
+            await each.disconnect()
         await super().aclose()
-        for connection in self.kept:
-            await connection.disconnect()
+
+
+def _node_of(cluster: RedisCluster, key: str) -> ClusterNode:
+    """Return the server of a cluster that has a key. Raises ``SlotNotCoveredError``."""
+    node = cluster.get_node_from_key(key)
+    if node is None:
+        raise SlotNotCoveredError(f"no server of the cluster has {key}")
+    return node
 
 
 class Script:

@@ -45,13 +45,10 @@ async def make_key(settings: Settings, new: NewKey) -> str:
     """Make a key and return it; it cannot be read again. Raises ``NotDone`` if there is no such ledger, or no room."""
     async with checked_store(with_store(settings)) as store:
         await _check_ledger(store, new.ledger)
-        kept = KeptKeys(store)
         try:
-            return await kept.create(new)
+            return await KeptKeys(store).create(new)
         except TooManyKeys as many:
             raise NotDone(str(many)) from many
-        finally:
-            await kept.close()
 
 
 async def all_keys(settings: Settings, ledger: str) -> list[KeptKey]:
@@ -69,7 +66,6 @@ async def revoke_key(settings: Settings, key_id: str) -> KeptKey:
         if found is None:
             raise NotDone("there is no such key: give its identifier, as in key_…, and never the key itself")
         await kept.revoke(found.id, found.ledger, by="system", spare_last=False)
-        await kept.close()
         return found
 
 

@@ -97,7 +97,6 @@ async def archive(settings: Settings, *, keep: int, before: str | None) -> None:
             async for step in trim(store, ledger, its, checkpoint, wanted):
                 done = step.done
                 bar.update(task, completed=step.done, total=step.total)
-        await ledger.close()
     _console.print(f"Events up to {done} are in the archive only." if done else "No more events can leave the store.")
 
 
@@ -111,7 +110,6 @@ async def begin_archive_again(settings: Settings, *, because: str, kept: bytes |
     async with _store(settings) as store:
         ledger = await Ledger.open(store, settings.ledger, past=archives.past_of(settings.ledger))
         event = await begin_again(store, ledger, archives.of(settings.ledger), keys, because, kept)
-        await ledger.close()
     _console.print(
         f"It is on record that the archive of {settings.ledger} was lost. A worker makes it again from event "
         f"{event.left + 1}: start it. Checkpoints, proofs and receipts of before hold against it if those events are "
@@ -170,7 +168,6 @@ async def _entries(settings: Settings, *, after: int, archived: bool) -> AsyncIt
     async with _store(settings) as store:
         ledger = await Ledger.open(store, settings.ledger, past=archives.past_of(settings.ledger))
         yield _recorded(ledger, after)
-        await ledger.close()
 
 
 async def _recorded(ledger: Ledger, after: int) -> AsyncIterator[list[Entry]]:
@@ -201,7 +198,6 @@ async def _set_aside(settings: Settings, store: Store, archive: Archive, checkpo
             sealed = entry.position <= checkpoint.size
             if not sealed or (await archive.hashes(tile_at(0, index, checkpoint.size)))[n] != leaf_hash(entry.raw):
                 lost.append(entry.raw)
-    await ledger.close()
     if lost:
         name = f"{settings.ledger}-{moments.timestamp(time.time_ns() // 1000).replace(':', '')}.ndjson"
         path = settings.home_path / "set-aside" / name

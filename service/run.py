@@ -41,6 +41,8 @@ _CATCH_UP_SECONDS = 60
 _GLANCE_SECONDS = 5
 """Seconds for which projections are waited for at a start that loads nothing."""
 _READY_SECONDS = 8
+_WAIT_SECONDS = 30.0
+"""Seconds for which a duty waits for a connection: when a worker takes hundreds of ledgers, those take turns."""
 _SELDOM = 20_000
 _console = Console(highlight=False)
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -190,7 +192,7 @@ async def _ensure_key(store: Store, settings: Settings, *, replace: bool) -> boo
 @contextlib.asynccontextmanager
 async def _working(settings: Settings, metrics: Metrics | None) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker beside the caller, and end it with the caller; an error that it ends with is raised."""
-    store = events.store.connect(settings.store_url, replicas=settings.replicas)
+    store = events.store.connect(settings.store_url, replicas=settings.replicas, wait=_WAIT_SECONDS)
     egress = egress_of(settings)
     workers = Workers(store, archives=archives_of(settings), outbound=outbound_of(store, egress, settings))
     if metrics:

@@ -54,8 +54,8 @@ _BETWEEN_BATCHES = 0.01
 class Workers:
     """Does the duties of every ledger of a store until it is cancelled; a new ledger's, within seconds.
 
-    What goes wrong in one ledger stops no other's. Give it a store client of its own: following a ledger holds a
-    connection.
+    What goes wrong in one ledger stops no other's. However many ledgers there are, it has a bounded number of
+    connections to a server; in a cluster, one more for each ledger, over which that is followed.
     """
 
     def __init__(self, store: Store, archives: Archives | None = None, outbound: Outbound | None = None) -> None:
@@ -101,7 +101,7 @@ class Workers:
                     self._workers.pop(name, None)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LONGEST_FAREWELL):
-                            await ledger.close()
+                            await ledger.drain()
             except LedgerError as error:
                 _LOG.warning("ledger cannot be followed", ledger=name, error=str(error))
             except Exception:  # noqa: BLE001 - a fault that one ledger brings out must not stop the others
@@ -206,9 +206,7 @@ class Worker:
     async def _rebuild_what_is_asked_for(self) -> None:
         while True:
             await asyncio.sleep(_BETWEEN_LOOKS)
-            for projection in PROJECTIONS:
-                if not await rebuild.was_requested(self._store, self._ledger, projection):
-                    continue
+            for projection in await rebuild.requested(self._store, self._ledger, PROJECTIONS):
                 self._log.info("rebuild begins", projection=projection.name)
                 try:
                     async with contextlib.aclosing(rebuild.rebuild(self._store, self._ledger, projection)) as steps:

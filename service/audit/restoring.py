@@ -103,10 +103,7 @@ class Restoration:
         with answering():
             await self._store.hset(self._keys.head, mapping={"position": size, "time": at})
         commits = GroupCommit(self._store, self._keys, "")
-        try:
-            await commits.create(command, ",".join([*self._epochs, f"{epoch}:{size + 1}"]))
-        finally:
-            await commits.close()
+        await commits.create(command, ",".join([*self._epochs, f"{epoch}:{size + 1}"]))
         with answering():
             await self._store.sadd(keys.LEDGERS, self._name)
         return epoch

@@ -16,20 +16,17 @@ async def ensure_bootstrap_key(store: Store, ledger: str, path: Path, *, replace
     place, and the old one opens nothing any more. One that was revoked stays so.
     """
     kept = KeptKeys(store)
-    try:
-        if path.exists():
-            token = path.read_text().strip()
-            return await _keep(store, kept, token, ledger)
-        if not replace and await store.get(keys.BOOTSTRAP):
-            return False
-        token = await kept.create(_new(ledger))
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(token + "\n")
-        await _be_bootstrap(store, kept, token)
-    finally:
-        await kept.close()
+    if path.exists():
+        token = path.read_text().strip()
+        return await _keep(store, kept, token, ledger)
+    if not replace and await store.get(keys.BOOTSTRAP):
+        return False
+    token = await kept.create(_new(ledger))
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+    await _be_bootstrap(store, kept, token)
     return True
 
 

@@ -4,7 +4,6 @@ A key that was revoked or has expired opens nothing; what it was called and what
 for whoever looks up who recorded something.
 """
 
-import asyncio
 import hashlib
 import secrets
 import time
@@ -81,7 +80,7 @@ class KeptKeys:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._sender, self._sending = Sender(store), asyncio.Lock()
+        self._sender = Sender(store)
 
     async def create(self, new: NewKey, *, named: tuple[str, str] | None = None) -> str:
         """Make a key and return it, on disk when this returns; nobody can learn it again.
@@ -171,17 +170,11 @@ class KeptKeys:
             with answering():
                 await _USE.run(self._store, places, [_now(), NOTE_SECONDS * _MICROSECONDS])
 
-    async def close(self) -> None:
-        """Give the connection back over which keys are written."""
-        async with self._sending:
-            await self._sender.close()
-
     async def _send(self, script: Script, names: list[str], args: list[Any]) -> Any:  # noqa: ANN401 - what Lua returns
-        async with self._sending:
-            try:
-                return await self._sender.run(script, names, args)
-            except ResponseError as error:
-                raise meaning(error) or error from error
+        try:
+            return await self._sender.run(script, names, args)
+        except ResponseError as error:
+            raise meaning(error) or error from error
 
     async def _read(self, bare: list[str]) -> list[KeptKey | None]:
         with answering():

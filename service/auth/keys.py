@@ -120,7 +120,6 @@ class Keys:
             with contextlib.suppress(LedgerError, TimeoutError):
                 async with asyncio.timeout(1):
                     await self._note_used()
-            await self.kept.close()
 
     # ------------------------------------------------------------------------------------ what is known
 
@@ -208,11 +207,7 @@ class Keys:
 
 async def new_key(store: Store, ledger: str, *, scopes: AbstractSet[Scope] = ORDINARY) -> str:
     """Make a key that opens a ledger, and return it; nobody can learn it again."""
-    kept = KeptKeys(store)
-    try:
-        return await kept.create(NewKey(ledger=ledger, scopes=scopes))
-    finally:
-        await kept.close()
+    return await KeptKeys(store).create(NewKey(ledger=ledger, scopes=scopes))
 
 
 async def _end_of(store: Store) -> bytes:

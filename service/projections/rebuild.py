@@ -12,11 +12,13 @@ from msgspec import Struct
 from events.envelope import Entry
 from events.lease import Lease
 from events.ledger import Ledger
-from events.store import Script, Store, answering
+from events.store import Script, Store, answering, shared
+from events.together import Together
 from service.projections.catalog import Projection
 from service.projections.engine import Place, Projector, and_next, place, read_batch, write
 
 _SWAP = Script("service.projections", "swap.lua")
+_REQUESTED = Script("service.projections", "requested.lua")
 _DROPPED_AT_ONCE = 500
 _RENEWED_AFTER = 1.0
 """Seconds after which the lease is renewed, between two batches."""
@@ -48,10 +50,10 @@ async def cancel(store: Store, ledger: Ledger, projection: Projection) -> None:
         await store.hdel(name, "requested", "building", *_fields(int(building)) if building else ())
 
 
-async def was_requested(store: Store, ledger: Ledger, projection: Projection) -> bool:
-    """Whether somebody asked for a rebuild."""
-    with answering():
-        return bool(await store.hexists(ledger.keys.projection(projection.name), "requested"))
+async def requested(store: Store, ledger: Ledger, projections: Sequence[Projection]) -> list[Projection]:
+    """Return the projections for which somebody asked for a rebuild."""
+    names = [ledger.keys.projection(projection.name) for projection in projections]
+    return [projections[n - 1] for n in await shared(store, Together).run(_REQUESTED, names, [])]
 
 
 async def rebuild(store: Store, ledger: Ledger, projection: Projection) -> AsyncGenerator[Progress, None]:

@@ -56,6 +56,9 @@ class Book:
         """Return a webhook, unless there is none any more."""
         return self._documents.get(webhook_id)
 
+    def __len__(self) -> int:
+        return len(self._documents)
+
     @property
     def first_position(self) -> int | None:
         """The position of the first webhook's registration, if there is any."""

@@ -43,6 +43,7 @@ _AFTER_A_FAULT: Final = 10_000
 _TAKEN: Final = 30_000
 """Milliseconds after which a webhook is looked at again whose lane was never ended."""
 _LONGEST_WAIT = 1.0
+_WITHOUT_WEBHOOKS = 60.0
 _PAGE = 500
 
 
@@ -130,6 +131,7 @@ class Deliverer:
         if traits.type == catalog.WebhookRegistered.TYPE:
             if self._book.get(entry.envelope.subject) is None:  # else it was read with all that there are
                 await self._book.read_again(entry.envelope.subject)
+                self._woken.set()
         elif traits.type.startswith("webhook."):
             await self._learn(entry.envelope.subject, afresh=traits.type == catalog.WebhookEnabled.TYPE)
         return count
@@ -161,11 +163,17 @@ class Deliverer:
                 if webhook_id not in self._lanes:
                     lane = self._lanes[webhook_id] = asyncio.create_task(self._lane(webhook_id))
                     lane.add_done_callback(partial(self._ended, webhook_id))
-            at = await self._queues.next_due()
-            seconds = _LONGEST_WAIT if at is None else min(max((at - now_ms()) / 1000, 0), _LONGEST_WAIT)
+            seconds = await self._idle_seconds()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._woken.wait()
+
+    async def _idle_seconds(self) -> float:
+        """Return for how long nothing is due; others may make something due meanwhile, if there are any webhooks."""
+        if not len(self._book):
+            return _WITHOUT_WEBHOOKS
+        at = await self._queues.next_due()
+        return _LONGEST_WAIT if at is None else min(max((at - now_ms()) / 1000, 0), _LONGEST_WAIT)
 
     def _ended(self, webhook_id: str, lane: asyncio.Task[None]) -> None:
         self._lanes.pop(webhook_id, None)

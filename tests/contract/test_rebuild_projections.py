@@ -185,9 +185,9 @@ async def test_a_rebuild_that_is_called_off_leaves_nothing(store: Store, ledger:
     """After a cancel, the generation that was being built takes nothing more and is dropped."""
     at = await place(store, ledger.keys, CLAIMS.name)
     await rebuild.request(store, ledger, CLAIMS)
-    assert await rebuild.was_requested(store, ledger, CLAIMS)
+    assert await rebuild.requested(store, ledger, PROJECTIONS) == [CLAIMS]
     await rebuild.cancel(store, ledger, CLAIMS)
-    assert not await rebuild.was_requested(store, ledger, CLAIMS)
+    assert await rebuild.requested(store, ledger, PROJECTIONS) == []
     steps = rebuild.rebuild(store, ledger, CLAIMS)
     await anext(steps)
     await rebuild.cancel(store, ledger, CLAIMS)

@@ -99,7 +99,6 @@ async def test_who_reads_does_not_notice_what_has_left_the_store(sealing: Sealin
     blind = await Ledger.open(sealing.store, ledger.name)
     with pytest.raises(LedgerDamaged, match="no archive of it is known here"):
         await blind.read(0, 1)
-    await ledger.close()
 
 
 async def test_a_projection_is_rebuilt_across_the_border(sealing: Sealing, loaded: Recorder) -> None:
@@ -112,7 +111,6 @@ async def test_a_projection_is_rebuilt_across_the_border(sealing: Sealing, loade
     async for _ in rebuild(sealing.store, ledger, PROJECTIONS[0]):
         pass  # it compares the digests
     assert (await place(sealing.store, ledger.keys, PROJECTIONS[0].name)).generation == 2
-    await ledger.close()
 
 
 async def test_nothing_leaves_the_store_before_it_was_followed_up(sealing: Sealing) -> None:
@@ -196,7 +194,6 @@ async def test_a_ledger_comes_back_as_it_was(sealing: Sealing, loaded: Recorder)
     sealing.ledger = ledger
     grown = await sealing.all()
     assert grown.size == checkpoint.size + 3
-    await ledger.close()
 
 
 async def restored(store: Store, sealing: Sealing, checkpoint: Checkpoint) -> None:

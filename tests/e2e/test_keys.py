@@ -136,10 +136,8 @@ async def test_a_key_ends_when_it_expires_though_it_was_known(
     api: httpx2.AsyncClient, store: Store, ledger: Ledger
 ) -> None:
     """It opens up to that moment, and not after it, from the cache of a process neither."""
-    kept = KeptKeys(store)
     ends = time.time_ns() // 1000 + 700_000
-    key = await kept.create(NewKey(ledger=ledger.name, scopes={Scope.READ}, expires=ends))
-    await kept.close()
+    key = await KeptKeys(store).create(NewKey(ledger=ledger.name, scopes={Scope.READ}, expires=ends))
     while (answer := await api.get("/v1/claims", headers=bearing(key))).status_code == 200:
         assert time.time_ns() // 1000 < ends + 200_000
     assert time.time_ns() // 1000 >= ends

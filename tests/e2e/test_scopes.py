@@ -108,7 +108,6 @@ async def test_without_a_key_that_opens_something_only_what_is_public_answers(
     revoked = await kept.create(NewKey(ledger=ledger.name, scopes=EVERY))
     await kept.revoke(f"key_{split(revoked)[0]}", ledger.name, by="system", spare_last=False)
     expired = await kept.create(NewKey(ledger=ledger.name, scopes=EVERY, expires=1))
-    await kept.close()
     for given in (
         "",
         "Basic dXNlcjpzZWNyZXQ=",

@@ -67,10 +67,10 @@ class Opened(Struct, frozen=True):
     vault: Vault
 
     async def close(self) -> None:
-        """Wait until everything under way has its outcome, and give connections back."""
+        """Wait until everything under way has its outcome."""
         await self.served.queries.aclose()
         await self.served.recorder.drain()
-        await self.served.ledger.close()
+        await self.served.ledger.drain()
         await self.vault.close()
 
 
