@@ -25,6 +25,11 @@ class Epochs:
         """The present epoch; nothing for a ledger that is not created."""
         return self._all[-1][0] if self._all else ""
 
+    @property
+    def begins(self) -> int:
+        """The position at which the present epoch began: of ``ledger.created``, or of the last ``ledger.restored``."""
+        return self._all[-1][1] if self._all else 1
+
     def position_of(self, cursor: Cursor) -> int:
         """Return the position that a cursor of the present epoch names.
 

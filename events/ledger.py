@@ -79,6 +79,11 @@ class Ledger:
         """The epoch that the ledger was created in."""
         return self._epochs.first
 
+    @property
+    def epoch_begins(self) -> int:
+        """The position at which the present epoch began: 1, or that of the last ``ledger.restored``."""
+        return self._epochs.begins
+
     @classmethod
     async def open(
         cls, store: Store, name: str = "main", *, create: Policy | None = None, past: Past | None = None
@@ -332,13 +337,15 @@ class Ledger:
             self._epochs = Epochs(epochs.decode())
 
     async def _check_head(self) -> None:
-        """Raise ``LedgerDamaged`` unless the head names the last entry of the log."""
-        head = await self.head()
+        """Raise ``LedgerDamaged`` unless the head names the last entry of the log, both of one moment."""
         with answering():
-            last = await self._store.xrevrange(self.keys.events, count=1)
+            pipeline = self._store.pipeline(transaction=True)
+            pipeline.hget(self.keys.head, "position")
+            pipeline.xrevrange(self.keys.events, count=1)
+            head, last = await pipeline.execute()
         position = entry_of(*last[0]).position if last else 0
-        if position != head.position:
-            raise LedgerDamaged(f"ledger {self.name!r}: the head is at {head.position}, the log ends at {position}")
+        if position != int(head or 0):
+            raise LedgerDamaged(f"ledger {self.name!r}: the head is at {int(head or 0)}, the log ends at {position}")
 
 
 async def ledger_names(store: Store) -> list[str]:

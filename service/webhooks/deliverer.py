@@ -9,14 +9,14 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from events import catalog
 from events.envelope import Entry
-from events.errors import LedgerDamaged, LedgerError
+from events.errors import ArchiveDamaged, ArchiveUnavailable, LedgerDamaged, LedgerError
 from events.ledger import Ledger
 from service.projections.documents import WebhookDocument
 from service.verification.commands import Recorder
@@ -45,6 +45,9 @@ _TAKEN: Final = 30_000
 _LONGEST_WAIT = 1.0
 _WITHOUT_WEBHOOKS = 60.0
 _PAGE = 500
+_NOT_READABLE: Final = (LedgerDamaged, ArchiveUnavailable, ArchiveDamaged)
+"""What reading events raises when it is not the store that is away."""
+_Work: TypeAlias = tuple[Delivery, Tries, Entry]
 
 
 class Deliverer:
@@ -87,13 +90,17 @@ class Deliverer:
     # ----------------------------------------------------------------------------- from the ledger
 
     async def _begin(self) -> None:
-        """Read the webhooks that there are, and let the dispatcher begin before the first if it never did."""
+        """Read the webhooks that there are, and let the dispatcher begin before the first if it has no place.
+
+        A restore leaves it none: what had been sent before is not known any more, and everything would be sent again.
+        So it begins at the earliest with the event that opened the present epoch.
+        """
         place = await self._queues.place()
         head = (await self._ledger.head()).position
         await self._book.load(head if place is None else place)
         if place is None:
             first = self._book.first_position
-            await self._queues.begin(head if first is None else min(first - 1, head))
+            await self._queues.begin(head if first is None else max(first, self._ledger.epoch_begins) - 1)
         await self._queues.all_due()
 
     async def _dispatch(self) -> None:
@@ -223,11 +230,18 @@ class Deliverer:
             await lane.tell()
         if look.health.quiet_until > now:
             return 0
+        waits = 0
         if look.fetches(now):
             async with self._asking:
-                await self._fetch(document, look)
+                try:
+                    await self._fetch(document, look)
+                except _NOT_READABLE as error:  # which must not hold up what is new
+                    waits = self._unreadable(document.id, error)
         if look.due:
-            return await self._attempts(document, look, lane)
+            rests_until = await self._attempts(document, look, lane)
+            return rests_until if not waits else max(rests_until or 0, waits)
+        if waits:
+            return waits
         is_ordered = document.webhook.ordered is not None
         return now + 1000 if is_ordered and look.waiting else 0  # one that is due waits for one that is not yet
 
@@ -260,13 +274,10 @@ class Deliverer:
         if lane.entrusted is None:
             _LOG.error("the vault has nothing of a webhook", webhook=document.id)
             return now_ms() + _AFTER_A_FAULT
-        try:
-            async with self._asking:
-                entries = await self._ledger.at(iter([delivery.position for delivery, _ in look.due]))
-        except LedgerDamaged as error:  # which must not end what the others are told
-            _LOG.error("what a webhook is to be told is missing", webhook=document.id, error=str(error))
+        async with self._asking:
+            work = await self._read(document.id, look.due)
+        if not work:
             return now_ms() + _AFTER_A_FAULT
-        work = [(delivery, tries, entry) for (delivery, tries), entry in zip(look.due, entries, strict=True)]
         alone = 0 if look.is_proven else 1
         for each in work[:alone]:
             await lane.write(await lane.attempt(*each))
@@ -275,11 +286,28 @@ class Deliverer:
         if lane.has_disabled:
             await self._book.read_again(document.id)
         await lane.rest()
+        if len(work) < len(look.due):
+            return now_ms() + _AFTER_A_FAULT
         return 0 if lane.health.failures or look.waiting == len(look.due) else None
 
-    async def _at_once(
-        self, document: WebhookDocument, lane: Lane, work: Sequence[tuple[Delivery, Tries, Entry]]
-    ) -> None:
+    async def _read(self, webhook_id: str, due: Sequence[tuple[Delivery, Tries]]) -> list[_Work]:
+        """Return what is due with its events, wherever those are; without what cannot be read now, which stays due."""
+        try:
+            entries = await self._ledger.at(iter([delivery.position for delivery, _ in due]))
+        except _NOT_READABLE as error:
+            if len(due) > 1:
+                return [work for each in due for work in await self._read(webhook_id, [each])]
+            self._unreadable(webhook_id, error)
+            return []
+        return [(delivery, tries, entry) for (delivery, tries), entry in zip(due, entries, strict=True)]
+
+    @staticmethod
+    def _unreadable(webhook_id: str, error: LedgerError) -> int:
+        """Say that something cannot be read, and return when it is looked for again (ms)."""
+        _LOG.error("what a webhook is to be told cannot be read", webhook=webhook_id, error=str(error))
+        return now_ms() + _AFTER_A_FAULT
+
+    async def _at_once(self, document: WebhookDocument, lane: Lane, work: Sequence[_Work]) -> None:
         """Make several attempts at once, as many as the webhook may have."""
         limit = asyncio.Semaphore(document.webhook.concurrency)
 

@@ -1,6 +1,7 @@
 """What a ledger promises to whoever appends to it and reads it."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from itertools import count, groupby
@@ -400,3 +401,19 @@ async def test_who_came_from_the_first_of_many_epochs_misses_nothing(ledger: Led
     with pytest.raises(CursorPassed) as passed:
         restored.position_of("a.25")
     assert passed.value.resume_after == "c.14"
+
+
+async def test_a_ledger_opens_while_others_write_to_it(store_url: str, ledger: Ledger) -> None:
+    """Whoever opens it sees its end as of one moment: what is recorded meanwhile is no damage."""
+
+    async def write_on() -> None:
+        while True:
+            await ledger.append(command(opened()))
+
+    writing = [asyncio.create_task(write_on()) for _ in range(8)]
+    async with contextlib.aclosing(events.store.connect(store_url)) as client:
+        for _ in range(100):
+            await asyncio.gather(*(Ledger.open(client, ledger.name) for _ in range(4)))
+    for task in writing:
+        task.cancel()
+    await asyncio.wait(writing)
