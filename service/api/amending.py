@@ -150,7 +150,8 @@ async def void_recording(request: ApiRequest, position: FromPath[int]) -> Answer
     An assessment is voided only by a key that has the scope `assess` too.
     """
     why = await body(request, Void)
-    found = await served(request).ledger.read(position - 1, 1) if position > 0 else []
+    ledger = served(request).ledger
+    found = await ledger.read(position - 1, 1) if 1 <= position <= (await ledger.head()).position else []
     if not found or found[0].position != position:
         raise NotOnRecord(f"there is no event {position}")
     event = found[0].event

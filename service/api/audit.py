@@ -60,7 +60,7 @@ _registered = msgspec.json.Decoder(_Registered).decode
     "/v1/audit/state",
     operation_id="auditState",
     summary="Where every claim stood",
-    opt={"items": StateThen, "whole": True, "etag": False, "waits": True, "scope": Scope.AUDIT},
+    opt={"items": StateThen, "whole": True, "etag": False, "waits": True, "headers": (AS_OF,), "scope": Scope.AUDIT},
 )
 async def audit_state(  # noqa: PLR0913 - the query
     request: ApiRequest,
@@ -96,7 +96,7 @@ async def audit_state(  # noqa: PLR0913 - the query
     "/v1/audit/diff",
     operation_id="auditDiff",
     summary="What changed between two moments",
-    opt={"items": Difference, "whole": True, "etag": False, "waits": True, "scope": Scope.AUDIT},
+    opt={"items": Difference, "whole": True, "etag": False, "waits": True, "headers": (AS_OF,), "scope": Scope.AUDIT},
 )
 async def audit_diff(  # noqa: PLR0913 - the query
     request: ApiRequest,

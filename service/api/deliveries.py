@@ -13,7 +13,7 @@ from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.parameters import AttemptQuery
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, page_size, raw_page, served
+from service.api.http.served import ApiRequest, once, page_size, raw_page, served
 from service.auth.scopes import Scope
 from service.verification.refusals import NotOnRecord, RuleBroken
 from service.webhooks.attempts import Logged
@@ -22,7 +22,7 @@ from service.webhooks.queues import Replay
 from service.webhooks.registry import folded
 
 _WEBHOOK = "/v1/webhooks/{webhook_id:str}"
-_LARGEST_POSITION = 10**15
+_LARGEST_POSITION = 2**53 - 1
 
 
 class DeliveryView(Struct, frozen=True):
@@ -87,7 +87,7 @@ async def _active(request: ApiRequest, webhook_id: str) -> str:
     f"{_WEBHOOK}/deliveries",
     operation_id="listDeliveries",
     summary="List deliveries",
-    opt={"items": Logged, "whole": True, "etag": False, "scope": Scope.WEBHOOKS},
+    opt={"items": Logged | Kept, "whole": True, "etag": False, "scope": Scope.WEBHOOKS},
 )
 async def list_deliveries(
     request: ApiRequest,
@@ -133,8 +133,12 @@ async def get_delivery(request: ApiRequest, webhook_id: FromPath[str], position:
 )
 async def resend_delivery(request: ApiRequest, webhook_id: FromPath[str], position: FromPath[int]) -> Answer:
     """Send the event at a position again, with all attempts before it, whatever the filters say."""
-    deliveries = _deliveries(request)
-    await deliveries.resend(await _active(request, webhook_id), _checked(position))
+    deliveries, key = _deliveries(request), await _active(request, webhook_id)
+
+    async def send() -> None:
+        await deliveries.resend(key, _checked(position))
+
+    await once(request, "resendDelivery", [webhook_id, position], send)
     kept, _ = await deliveries.of(webhook_id, position)
     return _answer(kept or Kept(position, "waiting", 0), status=202)
 
@@ -144,7 +148,14 @@ async def resend_delivery(request: ApiRequest, webhook_id: FromPath[str], positi
     operation_id="recoverDeliveries",
     summary="Send all that failed again",
     status_code=202,
-    opt={"body": Recovery, "answer": Recovered, "status": 202, "whole": True, "scope": Scope.WEBHOOKS},
+    opt={
+        "body": Recovery,
+        "answer": Recovered,
+        "status": 202,
+        "whole": True,
+        "idempotency": False,
+        "scope": Scope.WEBHOOKS,
+    },
 )
 async def recover_deliveries(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Send again all that was given up since a moment."""
@@ -162,7 +173,14 @@ async def recover_deliveries(request: ApiRequest, webhook_id: FromPath[str]) -> 
     operation_id="replayWebhook",
     summary="Tell a webhook events again",
     status_code=202,
-    opt={"body": NewReplay, "answer": Replaying, "status": 202, "whole": True, "scope": Scope.WEBHOOKS},
+    opt={
+        "body": NewReplay,
+        "answer": Replaying,
+        "status": 202,
+        "whole": True,
+        "idempotency": False,
+        "scope": Scope.WEBHOOKS,
+    },
 )
 async def replay_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Tell a webhook again what its filters let through, from a position or a moment on; also what it missed."""
@@ -183,7 +201,7 @@ async def replay_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
     operation_id="endReplay",
     summary="End a replay",
     status_code=200,
-    opt={"answer": Recovered, "whole": True, "scope": Scope.WEBHOOKS},
+    opt={"answer": Recovered, "whole": True, "idempotency": False, "scope": Scope.WEBHOOKS},
 )
 async def end_replay(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """End the replay that is under way; what it queued until now is still sent."""

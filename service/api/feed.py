@@ -74,9 +74,12 @@ async def read_events(  # noqa: PLR0913 - one argument a filter
     ledger = request.auth.served.ledger
     selection = _selection(types, story, claim, source)
     wanted = request.accept.best_match(["application/json", NDJSON, LIVE], "application/json")
+    last_id = fields.value(request, _LAST_EVENT_ID)
+    if last_id is not None:
+        await ledger.reached(last_id)
     end = (await ledger.head()).position
     if wanted == LIVE:
-        return _live(request, selection, after, limit, end)
+        return _live(request, selection, after if last_id is None else last_id, limit, end)
     at = await place(ledger, after, before)
     if at.before is not None:
         if wanted == NDJSON:
@@ -150,14 +153,12 @@ def _lines(request: ApiRequest, selection: Selection, start: int, end: int, limi
     return Stream(visit.streams, visit.key.id, lines(), media_type=NDJSON, headers=_STREAMING | headers)
 
 
-def _live(request: ApiRequest, selection: Selection, after: str | None, limit: int | None, head: int) -> ASGIApp:
-    """Answer with the selected events from a position on, for as long as the client is there."""
+def _live(request: ApiRequest, selection: Selection, resumed: str | None, limit: int | None, head: int) -> ASGIApp:
+    """Answer with the selected events after a cursor, for as long as the client is there."""
     visit, path = request.auth, request.url.path
     ledger = visit.served.ledger
     if limit is not None:
         raise ApiError("bad-request", "a live stream has no limit")
-    last_id = fields.value(request, _LAST_EVENT_ID)
-    resumed = after if last_id is None else last_id
     start = ledger.position_of(resumed) if resumed is not None else head
     if start > head:
         raise BadCursor(f"{resumed!r} is beyond the end of the ledger")

@@ -6,7 +6,6 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from events.errors import LedgerDamaged
 from events.ledger import Ledger
 from events.store import Script, Store, answering
 from service.verification.refusals import AlreadyRecorded, NotOnRecord
@@ -143,10 +142,9 @@ class Deliveries:
             return int(await _REQUEUE.run(self._store, [*keys, self._keys.webhooks_due], args))
 
     async def _delivery(self, position: int) -> Delivery:
-        try:
-            (entry,) = await self._ledger.at(iter([position]))
-        except LedgerDamaged as error:
-            raise NotOnRecord(f"there is no event {position}") from error
+        if position > (await self._ledger.head()).position:
+            raise NotOnRecord(f"there is no event {position}")
+        (entry,) = await self._ledger.at(iter([position]))
         return Delivery(position, Traits(entry).claim)
 
 

@@ -194,11 +194,11 @@ class Newsroom:
         self.after = str(self.ledger.cursor((await self.ledger.head()).position))
 
 
-async def sealed_up_to(room: Newsroom, position: int) -> None:
+async def sealed_up_to(api: httpx2.AsyncClient, position: int) -> None:
     """Wait until so many events are sealed."""
     async with asyncio.timeout(20):
         while True:
-            answer = await room.api.get(f"/v1/events/{position}/proof")
+            answer = await api.get(f"/v1/events/{position}/proof")
             if answer.status_code == 200:
                 return
             assert answer.json()["type"] == "/problems/not-sealed-yet"

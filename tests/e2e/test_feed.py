@@ -110,6 +110,8 @@ async def test_a_cursor_that_is_none_is_refused_before_the_stream_begins(
             with subtests.test(cursor=cursor, given=next(iter(given))):
                 answer = await room.api.get("/v1/events", **given | {"headers": LIVE | given.get("headers", {})})
                 assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad-cursor")
+        page = await room.api.get("/v1/events", headers={"Last-Event-ID": cursor})
+        assert (page.status_code, page.json()["type"]) == (400, "/problems/bad-cursor")
     answer = await room.api.get("/v1/events", params={"limit": 5}, headers=LIVE)
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad-request")
     without = await room.api.get("/v1/events", headers=LIVE | {"Authorization": ""})

@@ -84,7 +84,7 @@ async def places(room: Newsroom, sealing: Path) -> dict[str, str]:
     asked = await room.send("POST", f"/v1/claims/{claim}/inquiries", inquiry)
     made = await room.send("POST", "/v1/publications", text)
     webhook = await room.post("/v1/webhooks", {"url": "http://127.0.0.1:1/", "verify": False})
-    await sealed_up_to(room, webhook["position"])
+    await sealed_up_to(room.api, webhook["position"])
     (key,) = (await room.get("/v1/keys"))["items"]
     _, size, *_ = (await room.api.get("/v1/checkpoint")).text.splitlines()
     return {
@@ -311,6 +311,9 @@ async def exchange(api: httpx2.AsyncClient, request: bytes) -> tuple[bytes, dict
     ("request_", "status", "slug"),
     [
         (b"NONSENSE\r\n\r\n", b"400", "bad-request"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"400", "bad-request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", b"400", "bad-request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + 2 * b"Authorization: Bearer a\r\n" + b"\r\n", b"400", "bad-request"),
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"400", "bad-request"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", b"400", "bad-request"),
         (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"400", "bad-request"),

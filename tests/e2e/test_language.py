@@ -232,6 +232,8 @@ async def test_that_something_was_said_is_a_claim_of_its_own(room: Newsroom) -> 
     await room.refused("/v1/claims", unknown, "unknown-reference", "/about_statement_id")
     position = (await room.read(content))["statements"][0]["position"]
     await room.refused(f"/v1/events/{position}/void", {"reason": "wrong"}, "rule-broken")
+    for nowhere in (0, position + 100, 10**30):
+        await room.refused(f"/v1/events/{nowhere}/void", {"reason": "wrong"}, "not-found")
 
 
 # -------------------------------------------------------------------------------------------- figures

@@ -82,7 +82,7 @@ async def test_every_event_is_proved(room: Newsroom, ledger: Ledger, sealing: Pa
     """As JSON and as a proof to keep, both by the log's public key alone."""
     await room.claim("It fell.", room.said(), room.said("neighbour", "denies"))
     head = (await ledger.head()).position
-    await sealed_up_to(room, head)
+    await sealed_up_to(room.api, head)
     for entry in await ledger.read(0, head):
         path = f"/v1/events/{entry.position}/proof"
         proof = (await room.api.get(path)).json()
@@ -104,10 +104,10 @@ async def test_every_event_is_proved(room: Newsroom, ledger: Ledger, sealing: Pa
 async def test_the_log_is_shown_only_to_have_grown(room: Newsroom, ledger: Ledger, sealing: Path) -> None:
     """Between any two sizes there is a proof; none from nothing, and none from or to a size that it never had."""
     first = (await ledger.head()).position
-    await sealed_up_to(room, first)
+    await sealed_up_to(room.api, first)
     old = opened((await room.api.get("/v1/checkpoint")).content, keys_in(sealing))
     await room.claim()
-    await sealed_up_to(room, (await ledger.head()).position)
+    await sealed_up_to(room.api, (await ledger.head()).position)
     new = opened((await room.api.get("/v1/checkpoint")).content, keys_in(sealing))
     proof = await room.get("/v1/checkpoint/consistency", old=old.size)
     hashes = [*map(hash_, proof["hashes"])]
@@ -126,7 +126,7 @@ async def test_tiles_and_entries_are_served_as_they_are(
 ) -> None:
     """Anybody's C2SP client can read them; entries only with the scope for audits, and nothing leads elsewhere."""
     head = (await ledger.head()).position
-    await sealed_up_to(room, head)
+    await sealed_up_to(room.api, head)
     size = opened((await room.api.get("/v1/checkpoint")).content, keys_in(sealing)).size
     entries = await room.api.get(f"/v1/{Tile(-1, 0, size).path}")
     assert entries.headers["content-encoding"] == "gzip"
@@ -155,7 +155,7 @@ async def test_a_public_log_shows_hashes_and_no_entries(
     room: Newsroom, ledger: Ledger, settings: Settings, sealing: Path
 ) -> None:
     """Without a key, checkpoints, tiles and consistency can be had where that is set, and nothing else."""
-    await sealed_up_to(room, (await ledger.head()).position)
+    await sealed_up_to(room.api, (await ledger.head()).position)
     async with httpx2.AsyncClient(base_url=room.api.base_url, timeout=10) as anybody:
         for path in ("/v1/checkpoint", "/v1/tile/0/000.p/3", "/v1/checkpoint/consistency?old=1"):
             assert (await anybody.get(path)).status_code == 401

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from service.app import egress_of, outbound_of
 from service.auth.keys import new_key
 from service.auth.scopes import Scope
 from service.settings import Settings
-from tests.e2e.conftest import Newsroom, missing
+from tests.e2e.conftest import Newsroom, missing, sealed_up_to
 from tests.e2e.receiving import Received, Receiver, receiving
 
 SECRET = "whsec_" + base64.b64encode(b"planted secret of twenty-six").decode()
@@ -224,7 +225,8 @@ async def test_a_newsroom_is_told_when_a_claim_moves(
     assert [(each["became"], each["attempted"]["status"]) for each in attempts] == [("delivered", 204)]
     where = f"/v1/webhooks/{made['id']}/deliveries/{message.said['sequence'].lstrip('0')}"
     assert (await room.get(where))["status"] == "delivered"
-    assert (await room.send("POST", f"{where}/resend", None)).status_code == 202
+    for _ in range(2):
+        assert (await room.send("POST", f"{where}/resend", None, Idempotency_Key="once more")).status_code == 202
     again = (await receiver.until(2))[1]
     assert message.headers["webhook-id"] == again.headers["webhook-id"]
     replay = await room.send("POST", f"/v1/webhooks/{made['id']}/replay", {"since": 0})
@@ -232,6 +234,7 @@ async def test_a_newsroom_is_told_when_a_claim_moves(
     await receiver.until(3)
     where = f"/v1/webhooks/{made['id']}/deliveries"
     attempts = await until_listed(room, where, 3)
+    assert len(attempts) == 3
     first = await room.get(where, limit=1)
     second = await room.get(where, limit=1, after=first["next_after"])
     assert attempts[:2] == first["items"] + second["items"]
@@ -240,6 +243,17 @@ async def test_a_newsroom_is_told_when_a_claim_moves(
     delivering.cancel()
     await asyncio.wait([delivering])
     await egress.aclose()
+
+
+async def test_nothing_is_sent_again_that_is_not_on_record(room: Newsroom, sealing: Path) -> None:
+    """An event beyond the end of the ledger is not there, also where a sealed ledger would look into its archive."""
+    made = await room.post("/v1/webhooks", {"url": "http://127.0.0.1:1/", "verify": False})
+    await sealed_up_to(room.api, made["position"])
+    for position in (made["position"] + 1, 2**53 - 1):
+        where = f"/v1/webhooks/{made['id']}/deliveries/{position}"
+        read = await room.ask(where)
+        assert (read.status_code, read.json()["type"]) == (404, "/problems/not-found")
+        await room.refused(f"{where}/resend", None, "not-found")
 
 
 @pytest.mark.parametrize("after", [f"{10**22}-1", "²-1", "1_0-1", "5", "0123456789abc.1", ""])

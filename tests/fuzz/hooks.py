@@ -26,6 +26,7 @@ _NOT_IN_JSON_SCHEMA = (
     "policy: there is no",
     "Expected `int`, got `float`",
     "Expected `int | str`, got `float`",  # JSON Schema takes 1.0 for an integer
+    "Expected `int | str | null`, got `float`",
     "a live stream has no limit",
     "is beyond the end",
     "give the statement or the identifier of one",

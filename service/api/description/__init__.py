@@ -49,7 +49,8 @@ def described(app: Litestar) -> bytes:
     }
     types: list[type] = [Problem]
     for handler in handlers.values():
-        types += [handler.opt[part] for part in ("body", "answer", "items") if part in handler.opt]
+        for part in ("body", "answer", "items"):
+            types += operations.kinds(handler.opt[part]) if part in handler.opt else ()
     refs, components = shapes(types)
     every = []
     for path, item in description["paths"].items():

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from events.schemas import Schema
+from service.api.audit import AS_OF
 from service.api.description.shapes import reference
 from service.api.http.kinds import KINDS
 from service.api.http.problems import MEDIA_TYPE
+from service.api.http.sealing import SEALED
 from service.api.http.served import READ_AFTER, Receipt
 
 _TEXT: Schema = {"type": "string", "maxLength": 200}
@@ -44,6 +46,14 @@ HEADERS: dict[str, Schema] = {
         "schema": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 86_400},
     },
     "WWW-Authenticate": {"description": "What the request has to carry (RFC 6750).", "schema": _TEXT},
+    SEALED: {
+        "description": "Over how many events the checkpoint is that covers the write, if it waited for one.",
+        "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**53 - 1},
+    },
+    AS_OF: {
+        "description": "The cursor at the moment that was asked about: as `as_of` it keeps every page at that moment.",
+        "schema": {"type": "string", "pattern": _CURSOR, "maxLength": 40},
+    },
     "X-Request-Id": {"description": "What the log calls this request.", "schema": _TEXT},
 }
 """Every header that an answer can have, beside those of HTTP itself."""
@@ -133,8 +143,8 @@ def _refusals(opt: Mapping[str, Any], method: str, path: str, parameters: set[st
 def _of_success(opt: Mapping[str, Any], *, tagged: bool) -> tuple[str, ...]:
     """Return the headers of an operation that did what was asked."""
     if opt.get("answer") is Receipt:
-        return ("Location", "ETag", READ_AFTER)
-    tag = ("ETag",) if tagged else ()
+        return ("Location", "ETag", READ_AFTER, SEALED)
+    tag = (*opt.get("headers", ()), *(("ETag",) if tagged else ()))
     if "events" in opt or "items" in opt:
         return (*tag, "Link", "Cache-Control")
     return (*tag, "Cache-Control")

@@ -1,7 +1,7 @@
 """The operations of the description: parameters with their bounds, bodies, answers, and which scope each wants."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -150,6 +150,11 @@ def describe(operation: Schema, method: str, path: str, handler: HTTPRouteHandle
     )
 
 
+def kinds(type_: Any) -> tuple[type, ...]:  # noqa: ANN401 - a type, or a union of some
+    """Return the types of a union, or the type."""
+    return get_args(type_) or (type_,)
+
+
 def tag_of(path: str) -> str:
     """Return the tag of a path: its resource, or ``operation`` for what is beside the API."""
     steps = path.strip("/").split("/")
@@ -160,7 +165,7 @@ def _shared(opt: Mapping[str, Any], method: str, path: str) -> list[str]:
     """Return the components of the header parameters that an operation has."""
     is_document = ("answer" in opt or "items" in opt) and not (opt.get("public") or opt.get("whole"))
     found = ["Wait"] if opt.get("answer") is Receipt else []
-    if method != "get" and tag_of(path) not in _UNRECORDED:
+    if method != "get" and tag_of(path) not in _UNRECORDED and opt.get("idempotency", True):
         found += ["IdempotencyKey"]
     if "body" in opt and is_document and "{" in path:
         found += ["IfMatchNeeded" if opt.get("if_match") else "IfMatch"]
@@ -224,7 +229,8 @@ def _content(opt: Mapping[str, Any], refs: dict[type, Schema]) -> Schema:
     if "schema" in opt:
         return {"application/schema+json": {"schema": {"type": "object"}}}
     if "items" in opt:
-        return _json(_page("items", refs[opt["items"]]))
+        items = [refs[each] for each in kinds(opt["items"])]
+        return _json(_page("items", items[0] if len(items) == 1 else {"anyOf": items}))
     if "events" in opt:
         streams: Schema = {
             media_type: {"schema": {"type": "string", "maxLength": _LARGEST_TEXT}}

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, structs
 from events.catalog import CATALOG
 from events.confidential import SHAPES
 from events.former import FORMER
-from events.schemas import Schema, components, either, envelope_schema, something
+from events.schemas import CALENDAR, Schema, components, either, envelope_schema, something
 from service.api.claims import NewPart
 from service.api.http.served import Receipt, RecordedEvent
 from service.api.policies import Activation
@@ -70,11 +70,22 @@ def shapes(types: Iterable[type]) -> tuple[dict[type, Schema], dict[str, Schema]
     references, found = components([*types, *dict.fromkeys(SHAPES.values())], _SHAPES, _RULES)
     _say_what_answers_have(found, types)
     _say_in_confidence(found)
+    _say_what_places_are(found)
     found["Activation"]["properties"]["name"] = {"enum": [*BUILT_IN, None], "type": ["string", "null"]}
     found |= {name: shape for name, shape in _events().items() if name not in found or "discriminator" in shape}
     for name, shape in found.items():
         found[name] = _bounded(shape, is_request=shape.get("additionalProperties") is False)
     return dict(zip(types, references, strict=False)), dict(sorted(found.items()))
+
+
+def _say_what_places_are(found: dict[str, Schema]) -> None:
+    """Say what the texts look like from which on deliveries are told again."""
+    found["Recovery"]["properties"]["since"] |= {"pattern": CALENDAR, "maxLength": 27}
+    place = {"pattern": rf"(?:^[0-9a-hjkmnp-tv-z]{{13}}\.[0-9]{{1,16}}$(?!\n))|(?:{CALENDAR})", "maxLength": 40}
+    for name in ("since", "until"):
+        for shape in found["NewReplay"]["properties"][name]["anyOf"]:
+            if shape["type"] == "string":
+                shape.update(place)
 
 
 def _say_what_answers_have(found: dict[str, Schema], types: Iterable[type]) -> None:

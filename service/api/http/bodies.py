@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from events.envelope import LARGEST_EVENT
 from service.api.http import fields
@@ -33,8 +32,10 @@ async def body(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
 
 async def content_of(request: Request[Any, Any, Any]) -> bytes:
     """Return the request's body. Raises ``unsupported-media-type`` (415) if it is not JSON by its header, or coded."""
-    if (fields.value(request, b"content-encoding") or "").strip().lower() not in ("", "identity"):
-        raise ApiError("unsupported-media-type", "the body is coded", headers={"Accept-Encoding": "identity"})
+    coding = (fields.value(request, b"content-encoding") or "").strip().lower()
+    if coding not in ("", "identity"):
+        why = f"the body is encoded with {coding[:80]}; it is taken only as it is"
+        raise ApiError("unsupported-media-type", why, headers={"Accept-Encoding": "identity"})
     media_type = (fields.value(request, b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(
@@ -47,7 +48,7 @@ async def _received(request: Request[Any, Any, Any]) -> bytes:
     """Return the body as Litestar does, which makes a mapping of all header fields to see how long it is."""
     length = fields.value(request, b"content-length") or ""
     if length.isdecimal() and int(length) > LARGEST_EVENT:
-        raise RequestEntityTooLarge
+        raise _too_large()
     content, more = b"", True
     while more:
         message = await request.receive()
@@ -55,8 +56,12 @@ async def _received(request: Request[Any, Any, Any]) -> bytes:
             raise InternalServerException("the client left before it had sent all")
         content, more = content + message["body"], message["more_body"]
         if len(content) > LARGEST_EVENT:
-            raise RequestEntityTooLarge
+            raise _too_large()
     return content
+
+
+def _too_large() -> ApiError:
+    return ApiError("too-large", f"the body has more than {LARGEST_EVENT} bytes")
 
 
 def decoded(raw: bytes, type_: type[_T], at: str = "") -> _T:
@@ -71,7 +76,7 @@ def decoded(raw: bytes, type_: type[_T], at: str = "") -> _T:
             what += f": one of {', '.join(allowed(type_, pointer))}"
         raise ApiError("invalid", what, at + pointer) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ApiError("not-json", str(error)) from error
+        raise ApiError("not-json", str(error) if raw.strip() else "there is no body") from error
     return content
 
 

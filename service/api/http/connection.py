@@ -64,7 +64,7 @@ class Connection(HttpToolsProtocol):
     """One connection of uvicorn's, with limits."""
 
     _size = 0
-    _refused = "bad-request"
+    _refused, _why = "bad-request", ""
     _arriving = True
     _deadline: asyncio.TimerHandle | None = None
 
@@ -109,18 +109,28 @@ class Connection(HttpToolsProtocol):
         if self._size > LARGEST_HEADER or len(self.headers) > MOST_FIELDS:
             self._refuse("headers-too-large")
 
+    def on_headers_complete(self) -> None:
+        """End the header. What it has to say once, it says once (RFC 9112, section 3.2; RFC 9110, section 5.3)."""
+        names = [name for name, _ in self.headers]
+        hosts = names.count(b"host")
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            self._refuse("bad-request", f"a request has one Host, not {hosts}")
+        if names.count(b"authorization") > 1:
+            self._refuse("bad-request", "a request has one Authorization")
+        super().on_headers_complete()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - what we say is better
         """Answer what cannot be read, or is not wanted, with a problem, and close the connection."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(_refusal(self._refused))
+            self.transport.write(_refusal(self._refused, self._why))
         if cycle is not None and not cycle.response_complete:  # whoever waits for the rest of the request is told
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
 
-    def _refuse(self, slug: str) -> None:
-        self._refused = slug
+    def _refuse(self, slug: str, why: str = "") -> None:
+        self._refused, self._why = slug, why
         raise ValueError(slug)  # which the parser turns into an error of its own
 
     def _wait(self) -> None:
@@ -132,14 +142,14 @@ class Connection(HttpToolsProtocol):
             self._deadline = None
 
     def _give_up(self) -> None:
-        self._refused = "request-timeout"
+        self._refused, self._why = "request-timeout", ""
         if not self.transport.is_closing():
             self.send_400_response("")
 
 
-def _refusal(slug: str) -> bytes:
+def _refusal(slug: str, why: str) -> bytes:
     kind = KINDS[slug]
-    problem: Any = Problem(f"/problems/{slug}", kind.title, kind.status, kind.means)
+    problem: Any = Problem(f"/problems/{slug}", kind.title, kind.status, why or kind.means)
     body = msgspec.json.encode(problem)
     fields = (
         b"content-type: " + MEDIA_TYPE.encode(),

@@ -122,8 +122,8 @@ def _read(error: Exception) -> tuple[str, str, tuple[ErrorDetail, ...], dict[str
         return error.slug, error.detail, found, error.headers
     slug = next((_KIND_OF[type_] for type_ in type(error).__mro__ if type_ in _KIND_OF), None)
     if isinstance(error, HTTPException):
-        allow = next((value for name, value in (error.headers or {}).items() if name.lower() == "allow"), "")
-        headers = {"Allow": _allowed(allow)} if allow else {}
+        allow = _allow(error)
+        headers = {"Allow": allow} if allow else {}
         slug = slug or _BY_STATUS.get(error.status_code, "internal-error")
         return slug, _detail(slug, error), (), headers
     if isinstance(error, refusals.Refusal) and slug:
@@ -141,9 +141,10 @@ def _said(slug: str, error: Exception) -> str:
     return str(error)
 
 
-def _allowed(methods: str) -> str:
+def _allow(error: HTTPException) -> str:
     """Return the methods of a resource as the ``Allow`` header names them: whatever can be read has HEAD, too."""
-    named = {each.strip() for each in methods.split(",")}
+    methods = next((value for name, value in (error.headers or {}).items() if name.lower() == "allow"), "")
+    named = {each.strip() for each in methods.split(",") if each}
     return ", ".join(sorted(named | {"HEAD"} if "GET" in named else named))
 
 
@@ -151,6 +152,8 @@ def _detail(slug: str, error: HTTPException) -> str:
     """Return what an error of Litestar's says to a client: of parameters, which one and why."""
     if slug in {"internal-error", "not-found"}:
         return KINDS[slug].title
+    if slug == "method-not-allowed":
+        return f"it has {_allow(error)}"
     if isinstance(error.extra, list) and error.extra:
         named = [(_PARAMETERS.get(wrong.get("key"), wrong.get("key")), wrong.get("message")) for wrong in error.extra]
         return "; ".join(f"{name}: {message}" for name, message in named)
