@@ -4,7 +4,6 @@ Run as ``python -m bench.sealing STORE_URL LEDGER FOLDER``.
 """
 
 import contextlib
-import signal
 import sys
 from pathlib import Path
 
@@ -23,5 +22,4 @@ async def _seal(store_url: str, name: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvloop.run(_seal(sys.argv[1], sys.argv[2], Path(sys.argv[3])))

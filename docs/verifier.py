@@ -47,7 +47,7 @@ def root(hashes):
 
 def checkpoint_in(raw, key):
     """Return origin, size and root hash of a checkpoint that the key signed."""
-    name, key_id, material = key.strip().split("+", 2)
+    name, key_id, material = (*key.strip().split("+", 2), "", "")[:3]
     public = base64_of(material)
     if public[:1] != b"\x01" or sha256(name.encode() + b"\n" + public)[:4].hex() != key_id:
         raise ValueError("the key is no verifier key for Ed25519")
@@ -56,7 +56,7 @@ def checkpoint_in(raw, key):
         raise ValueError("it is cut short")
     text += "\n"
     for line in signatures.removesuffix("\n").split("\n"):
-        dash, signer, signature = line.split(" ")
+        dash, signer, signature = (*line.split(" ", 2), "", "")[:3]
         signed = base64_of(signature)
         if dash == "\u2014" and signer == name and signed[:4].hex() == key_id:
             Ed25519PublicKey.from_public_bytes(public[1:]).verify(signed[4:], text.encode())
@@ -73,8 +73,8 @@ def path_of(level, index, width):
     """Return the path of a tile (of "entries", or of a level), as tlog-tiles has it."""
     digits = str(index).zfill(-(-len(str(index)) // 3) * 3)
     *above, last = [digits[n : n + 3] for n in range(0, len(digits), 3)]
-    partial = "" if width == WIDTH else f".p/{width}"
-    return "/".join(["tile", str(level), *(f"x{group}" for group in above), last]) + partial
+    whole = "/".join(["tile", str(level), *(f"x{group}" for group in above), last])
+    return whole if width == WIDTH else f"{whole}.p/{width}"
 
 
 def entries_in(raw):
@@ -129,13 +129,12 @@ class Archive:
                     self.say(path, error)
                     continue
                 entries = found if its == width else entries
-                if len(found) != its or found != entries[:its]:
+                if len(found) != its or (entries and found != entries[:its]):
                     self.say(path, "it does not have the entries that it should have")
             for position, entry in enumerate(entries, begin + 1):
                 last = self.check(position, entry, last)
             hashes = [sha256(b"\x00" + entry) for entry in entries]
-            self.compare(0, index, width, hashes)
-            leaves += hashes
+            leaves += self.compare(0, index, width, hashes)
         return leaves
 
     def check(self, position, entry, last):
@@ -150,17 +149,18 @@ class Archive:
         return time
 
     def compare(self, level, index, width, hashes):
-        """Compare a tile, and those of smaller trees in its place, with the hashes that it has to have."""
+        """Compare a tile, and smaller ones in its place, with the hashes that they have to have, if these are known."""
         for path, its, raw in self.each(level, index, width):
             found = [raw[n : n + 32] for n in range(0, len(raw), 32)]
+            hashes = hashes or found[:width]
             for n in range(max(its, len(found))):
                 if found[n : n + 1] != hashes[:its][n : n + 1]:
                     what = f"event {index * WIDTH + n + 1}" if level == 0 else f"hash {n}"
                     self.say(path, f"{what} is not the one whose hash it has")
+        return hashes
 
     def verify(self, size, root_hash, older):
-        leaves = self.leaves(size)
-        level, hashes = 0, leaves
+        level, hashes = 0, (leaves := self.leaves(size))
         while len(hashes) >= WIDTH:
             tiles = range(0, len(hashes) // WIDTH * WIDTH, WIDTH)
             level, hashes = level + 1, [root(hashes[n : n + WIDTH]) for n in tiles]
@@ -191,7 +191,7 @@ def main():
         archive.say(where, str(error) or "the signature is not one by the key")
     else:
         archive.verify(size, root_hash, older)
-    print(f"{archive.amiss} things amiss" if archive.amiss else f"All {size} events are those that the log signed.")
+    print(f"Amiss: {archive.amiss}" if archive.amiss else f"All {size} events are those that the log signed.")
     sys.exit(archive.amiss > 0)
 
 

@@ -211,6 +211,23 @@ class Ledger:
         with answering():
             return int(await self._store.llen(self.keys.positions(stream)))
 
+    async def positions_up_to(self, streams: Sequence[str], position: int) -> list[list[int] | None]:
+        """Return of each stream the positions of its events up to ``position``; None for a long one. One read for all.
+
+        What is None is to be looked up by :meth:`version_at` and :meth:`history`.
+        """
+        with answering():
+            pipeline = self._store.pipeline(transaction=False)
+            for stream in streams:
+                pipeline.lrange(self.keys.positions(stream), 0, _SHORT_STREAM - 1)
+            found = [list(map(int, listed)) for listed in await pipeline.execute()] if streams else []
+        return [
+            positions[: bisect_right(positions, position)]
+            if len(positions) < _SHORT_STREAM or positions[-1] > position
+            else None
+            for positions in found
+        ]
+
     async def version_at(self, stream: str, position: int) -> int:
         """Return which version of a stream the event at ``position`` made; 0 if none. One read, of a long stream more.
 

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
+from events import moments
 from service.audit import log_key
 from service.audit.log_key import LogKeyUnusable
 from service.restore import archive as archive_ledger
@@ -16,6 +17,18 @@ from service.restore import restore as restore_ledger
 from service.settings import Settings
 from service.verify import older_checkpoint
 from service.verify import verify as verify_archive
+
+_AT_LEAST_0 = validators.Number(gte=0)
+
+
+def _moment(_: object, value: str | None) -> None:
+    """Refuse what is no moment, as cyclopts wants it."""
+    if value is not None:
+        try:
+            moments.interval(value)
+        except ValueError as error:
+            raise ValueError(f"{value!r} is no moment, as in 2024-01-24T08:15Z or 2024-01") from error
+
 
 Run: TypeAlias = Callable[[Callable[[Settings], Awaitable[None]]], None]
 """What runs a command on the settings, and ends the process with a clear line if it cannot be done."""
@@ -99,7 +112,7 @@ def _add_moves(app: App, run: Run) -> None:
     @app.command
     def replay(
         *,
-        after: Annotated[int, Parameter(help="Only events after this position.")] = 0,
+        after: Annotated[int, Parameter(help="Only events after this position.", validator=_AT_LEAST_0)] = 0,
         archived: Annotated[bool, Parameter(help="From the archive alone.", negative=())] = False,
         into: Annotated[str | None, Parameter(help="The URL of another store, which gets the whole ledger.")] = None,
     ) -> None:
@@ -118,8 +131,12 @@ def _add_moves(app: App, run: Run) -> None:
     @app.command
     def archive(
         *,
-        keep: Annotated[int, Parameter(help="How many of the last events stay in the store.")] = 100_000,
-        before: Annotated[str | None, Parameter(help="Only events recorded before this moment.")] = None,
+        keep: Annotated[
+            int, Parameter(help="How many of the last events stay in the store.", validator=_AT_LEAST_0)
+        ] = 100_000,
+        before: Annotated[
+            str | None, Parameter(help="Only events recorded before this moment.", validator=_moment)
+        ] = None,
     ) -> None:
         """Let old events leave the store. They are in the archive, and are read from there."""
         run(lambda settings: archive_ledger(settings, keep=keep, before=before))

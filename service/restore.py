@@ -11,9 +11,11 @@ from rich.progress import Progress
 import events.store
 from events import moments
 from events.envelope import Entry
-from events.errors import ArchiveDamaged, UnknownLedger
+from events.errors import ArchiveDamaged, StoreUnusable
+from events.keys import LedgerKeys
 from events.ledger import Ledger
 from events.store import Store
+from events.tail import read_after
 from events.transparency.checkpoint import Checkpoint, opened
 from events.transparency.errors import TransparencyError
 from events.transparency.hashing import leaf_hash
@@ -24,7 +26,8 @@ from service.audit import log_key
 from service.audit.archive import Archive
 from service.audit.beginning_again import begin_again
 from service.audit.log_key import LogKeys, LogKeyUnusable
-from service.audit.restoring import Restoration, drop, from_archive
+from service.audit.restoring import LedgerThere, Restoration, check_whole, drop, from_archive
+from service.audit.sealer import sealed_of
 from service.audit.trimming import NothingSealed, trim
 from service.run import COLUMNS
 from service.settings import Settings
@@ -45,7 +48,7 @@ async def replay(settings: Settings, *, after: int, archived: bool, into: str | 
                 sys.stdout.buffer.write(b"".join(entry.raw + b"\n" for entry in entries))
             sys.stdout.buffer.flush()
             return
-        async with aclosing(events.store.connect(into, replicas=settings.replicas)) as other:
+        async with aclosing(_other(into, settings)) as other:
             await events.store.check(other, allow_lossy=settings.allow_lossy_store)
             restoration = Restoration(other, settings.ledger)
             await restoration.begin()
@@ -58,6 +61,13 @@ async def replay(settings: Settings, *, after: int, archived: bool, into: str | 
     _console.print(f"{settings.ledger} is in the other store, in its epoch {epoch}.")
 
 
+def _other(url: str, settings: Settings) -> Store:
+    try:
+        return events.store.connect(url, replicas=settings.replicas)
+    except ValueError as error:
+        raise StoreUnusable(f"{url.rpartition('@')[2]!r} names no store, as in redis://host:6379/0: {error}") from error
+
+
 async def restore(settings: Settings, *, replace: bool, reason: str | None) -> None:
     """Bring a ledger back from its archive into a store that does not have it; with ``replace``, in the place of it.
 
@@ -68,12 +78,16 @@ async def restore(settings: Settings, *, replace: bool, reason: str | None) -> N
     checkpoint = await _checkpoint(settings, archive)
     async with _store(settings) as store:
         if replace:
+            await check_whole(archive, checkpoint)  # what the store has may be all that there is
             await _set_aside(settings, store, archive, checkpoint)
             await drop(store, settings.ledger)
-        with Progress(*COLUMNS, console=_console) as bar:
-            task = bar.add_task(f"Restoring {settings.ledger}", total=checkpoint.size)
-            async for step in from_archive(store, settings.ledger, archive, checkpoint, reason):
-                bar.update(task, completed=step.done)
+        try:
+            with Progress(*COLUMNS, console=_console) as bar:
+                task = bar.add_task(f"Restoring {settings.ledger}", total=checkpoint.size)
+                async for step in from_archive(store, settings.ledger, archive, checkpoint, reason):
+                    bar.update(task, completed=step.done)
+        except LedgerThere as there:
+            raise LedgerThere(f"{there}; with --replace it is brought back in the place of that one") from there
         epoch = (await Ledger.open(store, settings.ledger)).epoch
     _console.print(
         f"{settings.ledger} is as it was at event {checkpoint.size}, and goes on in the epoch {epoch}. What was"
@@ -97,7 +111,13 @@ async def archive(settings: Settings, *, keep: int, before: str | None) -> None:
             async for step in trim(store, ledger, its, checkpoint, wanted):
                 done = step.done
                 bar.update(task, completed=step.done, total=step.total)
-    _console.print(f"Events up to {done} are in the archive only." if done else "No more events can leave the store.")
+    if done:
+        _console.print(f"Events up to {done} are in the archive only.")
+    else:
+        _console.print(
+            f"No more events can leave the store: only whole bundles of {WIDTH} that are sealed, that every projection "
+            f"and delivery has read, and that are not among the last {keep} events."
+        )
 
 
 async def begin_archive_again(settings: Settings, *, because: str, kept: bytes | None) -> None:
@@ -185,21 +205,28 @@ async def _archived(archive: Archive, checkpoint: Checkpoint, after: int) -> Asy
 
 
 async def _set_aside(settings: Settings, store: Store, archive: Archive, checkpoint: Checkpoint) -> None:
-    """Keep what the store has and the archive has not in a file, if there is any."""
-    archives = archives_of(settings)
-    try:
-        ledger = await Ledger.open(store, settings.ledger, past=archives.past_of(settings.ledger))
-    except UnknownLedger:
-        return
+    """Keep what the store has and the archive has not in a file, if there is any: also of a ledger that is damaged.
+
+    Raises ``ArchiveDamaged`` if the archive has less than was sealed: others would be sealed in the place of those.
+    """
+    keys = LedgerKeys(settings.ledger)
+    if (said := await sealed_of(store, keys)).size > checkpoint.size:
+        raise ArchiveDamaged(
+            f"{said.size} events were sealed, and the archive in {archive.storage.place} has {checkpoint.size}: it is "
+            "an old copy. Put the latest there, or make it again from a store that is whole: `onrecord log begin-again`"
+        )
     lost: list[bytes] = []
-    async for entries in _recorded(ledger, 0):
+    at = 0
+    while entries := await read_after(store, keys.events, at, _BATCH):
         for entry in entries:
             index, n = divmod(entry.position - 1, WIDTH)
             sealed = entry.position <= checkpoint.size
             if not sealed or (await archive.hashes(tile_at(0, index, checkpoint.size)))[n] != leaf_hash(entry.raw):
                 lost.append(entry.raw)
+        at = entries[-1].position
     if lost:
         name = f"{settings.ledger}-{moments.timestamp(time.time_ns() // 1000).replace(':', '')}.ndjson"
         path = settings.home_path / "set-aside" / name
         durable.create(path, b"\n".join(lost) + b"\n")
-        _console.print(f"{len(lost)} events that were not sealed, or not so, are set aside in {path}.")
+        many, are = (f"{len(lost)} events that were", "are") if len(lost) > 1 else ("1 event that was", "is")
+        _console.print(f"{many} not sealed, or not so, {are} set aside in {path}.")

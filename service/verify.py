@@ -47,7 +47,7 @@ async def verify(  # noqa: PLR0913 - the command's options
         older=older_checkpoint(older) if older else None,
         states=states,
     )
-    with Progress(*COLUMNS, console=_errors, transient=True) as bar:
+    with Progress(*COLUMNS, console=_errors, transient=True, disable=not _errors.is_terminal) as bar:
         task = bar.add_task("Verifying", total=None)
         async for step in examination.steps():
             bar.update(task, completed=step.done, total=step.total)
@@ -87,9 +87,12 @@ def older_checkpoint(file: Path) -> bytes:
 
 
 def _tell(report: Report, *, json: bool, page: Path | None) -> None:
-    if page:
-        page.write_text(as_page(report))
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     else:
         sys.stdout.write(as_text(report))
+    if page:
+        try:
+            page.write_text(as_page(report))
+        except OSError as error:
+            raise ArchiveUnavailable(f"the report cannot be written: {error}") from error

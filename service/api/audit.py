@@ -17,7 +17,7 @@ from service.api.http.pagination import place
 from service.api.http.parameters import StoryQuery
 from service.api.http.problems import ApiError
 from service.api.http.served import ApiRequest, Served, page_size, raw_page, served, wait_for_writes
-from service.audit.standing import Difference, Stood, difference, stood
+from service.audit.standing import Difference, Stood, all_stood, difference
 from service.auth.scopes import Scope
 from service.projections.catalog import CHANGED, CLAIMS
 from service.projections.queries import Page
@@ -84,11 +84,12 @@ async def audit_state(  # noqa: PLR0913 - the query
     known = [each for each in map(_registered, page.items) if each.position <= position]
     permits = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(claim_id: str) -> StateThen | None:
+    async def one(found: Stood) -> StateThen:
         async with permits:
-            return await _state(here, claim_id, position, policy)
+            return await _state(here, found, position, policy)
 
-    items = [each for each in await asyncio.gather(*(one(each.id) for each in known)) if each]
+    found = [each for each in await all_stood(here.ledger, [each.id for each in known], position) if each]
+    items = await asyncio.gather(*map(one, found))
     return _page(request, items, page if len(known) == len(page.items) else None, position)
 
 
@@ -136,10 +137,7 @@ async def _position(here: Served, moment: str | None) -> int:
     return min(asked.position, head) if asked else head
 
 
-async def _state(here: Served, claim_id: str, position: int, policy: Policy | None) -> StateThen | None:
-    found = await stood(here.ledger, claim_id, position)
-    if found is None:
-        return None
+async def _state(here: Served, found: Stood, position: int, policy: Policy | None) -> StateThen:
     its = {name: getattr(found, name) for name in Stood.__struct_fields__}
     if policy is None:
         return StateThen(**its)

@@ -19,6 +19,8 @@ except ImportError as error:
     raise ArchiveUnavailable("an archive in a store of objects needs the extra s3: onrecord[s3]") from error
 
 _AT_ONCE = 16
+_DEBUG = "\n\nDebug source"
+"""What comes after the words of an error is for those who write obstore."""
 _PATIENCE = timedelta(seconds=20)
 _RETRYING = timedelta(seconds=30)
 
@@ -97,4 +99,4 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
-        raise ArchiveUnavailable(f"the archive cannot be used: {str(error)[:500]}") from error
+        raise ArchiveUnavailable(f"the archive cannot be used: {str(error).partition(_DEBUG)[0][:500]}") from error

@@ -1,17 +1,26 @@
 """An archive that a service serves over HTTP, as C2SP tlog-tiles has it. It can be read, and not listed."""
 
+import contextlib
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import httpcore2
+import msgspec
+from msgspec import Struct
 
 from events.errors import ArchiveUnavailable
 from events.transparency.tiles import packed
 
 _TIMEOUTS = {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": 30.0}
 _FOUND, _MISSING = 200, 404
+_WITHOUT_RIGHTS = (401, 403)
 _LARGEST = 32 << 20
 _ENTRIES = "tile/entries/"
+
+
+class _Problem(Struct):
+    title: str
+    detail: str
 
 
 def _unpacked(content: bytes, url: str) -> bytes:
@@ -19,6 +28,16 @@ def _unpacked(content: bytes, url: str) -> bytes:
         return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(content, _LARGEST)
     except zlib.error as error:
         raise ArchiveUnavailable(f"{url} cannot be unpacked: {error}") from error
+
+
+def _why(status: int, content: bytes) -> str:
+    """Say why an answer is none: by its problem details, if it has some."""
+    said = content[:300].decode(errors="replace")
+    with contextlib.suppress(msgspec.MsgspecError):
+        problem = msgspec.json.decode(content, type=_Problem)
+        said = f"{problem.title}: {problem.detail}"
+    hint = "; ONRECORD_KEY is the API key that is used" if status in _WITHOUT_RIGHTS else ""
+    return f"{status} {said}{hint}"
 
 
 class Remote:
@@ -51,8 +70,7 @@ class Remote:
         if response.status == _MISSING:
             return None
         if response.status != _FOUND:
-            said = content[:300].decode(errors="replace")
-            raise ArchiveUnavailable(f"{url} cannot be read: {response.status} {said}")
+            raise ArchiveUnavailable(f"{url} cannot be read: {_why(response.status, content)}")
         is_coded = any(name.lower() == b"content-encoding" and value == b"gzip" for name, value in response.headers)
         if path.startswith(_ENTRIES):  # which an archive has as they are sent
             return content if is_coded else packed(content)

@@ -91,9 +91,9 @@ class Restoration:
         """
         if self._last is None:
             raise ArchiveDamaged("there is nothing to restore")
+        if checkpoint:
+            _check_root(self._tree, checkpoint)
         root = self._tree.root()
-        if checkpoint and (self._tree.size, root) != (checkpoint.size, checkpoint.root):
-            raise ArchiveDamaged(f"the {self._tree.size} events do not lead to the root that was signed")
         at = moments.microseconds(self._last.envelope.recordedtime)
         epoch, size = new_epoch(), self._tree.size
         event = LedgerRestored(ledger=self._name, epoch=epoch, size=size, root=encoded(root), reason=reason)
@@ -128,6 +128,19 @@ async def drop(store: Store, name: str) -> None:
     with answering():
         async for key in store.scan_iter(match=f"{{onrecord:{name}}}:*", count=_SCANNED):
             await store.unlink(key)
+
+
+async def check_whole(archive: Archive, checkpoint: Checkpoint) -> None:
+    """Return if an archive can be restored from: its entries lead to the signed root. Raises ``ArchiveDamaged``."""
+    tree = CompactRange()
+    for index in range(-(-checkpoint.size // WIDTH)):
+        tree.grow(map(leaf_hash, await archive.entries(tile_at(-1, index, checkpoint.size))))
+    _check_root(tree, checkpoint)
+
+
+def _check_root(tree: CompactRange, checkpoint: Checkpoint) -> None:
+    if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
+        raise ArchiveDamaged(f"the {tree.size} events do not lead to the root that was signed")
 
 
 async def from_archive(

@@ -6,9 +6,8 @@ one that was sealed is marked, so that no process writes to it (:mod:`service.au
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -16,6 +15,7 @@ from msgspec import Struct
 
 from events.envelope import Entry
 from events.errors import ArchiveDamaged, LedgerDiverged, StoreUnavailable
+from events.keys import LedgerKeys
 from events.ledger import Ledger
 from events.sending import Sender
 from events.store import Script, Store, answering
@@ -31,9 +31,9 @@ from service.audit.witness import Witnesses
 
 DUTY = "sealer"
 SECONDS = 1.0
-"""How long an event waits for more to be sealed with it."""
+"""Between two turns to seal: how long an event waits, and others with it."""
 _MANY = 16 * WIDTH
-"""Events that are sealed at once, without waiting for more: each seal waits for the disk, and so do writers."""
+"""Events that are sealed at once, under one checkpoint."""
 _SCRIPT = Script("service.audit", "seal.lua")
 _LOG = structlog.get_logger("onrecord.sealer")
 
@@ -51,8 +51,13 @@ class SealedElsewhere(StoreUnavailable):
 
 async def sealed(store: Store, ledger: Ledger) -> Sealed:
     """Return how far a ledger is sealed."""
+    return await sealed_of(store, ledger.keys)
+
+
+async def sealed_of(store: Store, keys: LedgerKeys) -> Sealed:
+    """Return how far a ledger is sealed that perhaps cannot be opened."""
     with answering():
-        said = await store.get(ledger.keys.duty(DUTY))
+        said = await store.get(keys.duty(DUTY))
     return msgspec.json.decode(said, type=Sealed) if said else Sealed()
 
 
@@ -87,9 +92,10 @@ class Sealer:
         """
         try:
             await self.begin()
-            await self._catch_up()
-            async with contextlib.aclosing(self._ledger.tail(self._range.size)) as tail:
-                await self._follow(tail)
+            while True:
+                await self._catch_up()
+                await self._may_go_on()
+                await asyncio.sleep(SECONDS)
         except LedgerDiverged as diverged:
             await self._ledger.refuse(str(diverged))
             _LOG.error("the store is not the one that was sealed: it takes no writes", why=str(diverged))
@@ -140,42 +146,21 @@ class Sealer:
         await self._tidy(before)
 
     async def _catch_up(self) -> None:
-        """Seal all that there is, reading the next events while some are sealed."""
+        """Seal all that there is by now, reading the next events while some are sealed.
+
+        What comes meanwhile is the next turn's, so that those who write on and on have a few large files written.
+        """
         entries = await self._ledger.read(self._range.size, _MANY)
         while entries:
+            if len(entries) < _MANY:
+                await self.seal(entries)
+                return
             following = asyncio.ensure_future(self._ledger.read(entries[-1].position, _MANY))
             try:
                 await self.seal(entries)
                 entries = await following
             finally:
                 following.cancel()
-
-    async def _follow(self, tail: AsyncGenerator[list[Entry], None]) -> None:
-        """Seal what comes within a second, and sooner if it is much: then the bundles that are whole."""
-        waiting: list[Entry] = []
-        since = 0.0
-        following = asyncio.ensure_future(anext(tail))
-        try:
-            while True:
-                patience = max(0.0, since + SECONDS - time.monotonic()) if waiting else None
-                done, _ = await asyncio.wait([following], timeout=patience)
-                if done:
-                    entries = following.result()
-                    following = asyncio.ensure_future(anext(tail))
-                    since = since if waiting else time.monotonic()
-                    waiting += entries
-                    if not waiting:
-                        await self._may_go_on()
-                whole = (self._range.size + len(waiting)) // WIDTH * WIDTH - self._range.size
-                if waiting and time.monotonic() >= since + SECONDS:
-                    await self.seal(waiting)
-                    waiting = []
-                elif whole >= _MANY:
-                    await self.seal(waiting[:whole])
-                    waiting, since = waiting[whole:], time.monotonic()
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
 
     def _checkpoint(self, note: bytes) -> Checkpoint:
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from service.audit import log_key
 from tests.conftest import ROOT
 from tests.e2e.test_serve import Terminal
 
@@ -82,6 +83,8 @@ def test_a_record_is_verified_lost_and_brought_back(terminal: Terminal, tmp_path
     assert told.stdout == f"All {many} events are those that the log signed.\n"
     assert before == run(terminal, "replay").stdout == run(terminal, "replay", "--archived").stdout
     assert before.splitlines()[100:] == run(terminal, "replay", "--after", "100").stdout.splitlines()
+    nowhere = run(terminal, "replay", "--into", "gopher://x")
+    assert (nowhere.returncode, "'gopher://x' names no store" in nowhere.stderr) == (1, True), nowhere.stderr
     assert "No more events can leave" in run(terminal, "archive", "--keep", "10").stderr
     cursor = httpx2.get(
         f"{url}/events?limit=1", headers={"Authorization": f"Bearer {terminal.environment['ONRECORD_KEY']}"}
@@ -138,3 +141,34 @@ def test_an_archive_that_burnt_is_begun_again(terminal: Terminal, tmp_path: Path
     verified = run(terminal, "verify", "--checkpoint", str(kept))
     assert verified.returncode == 0, verified.stdout
     stop(serving)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["verify", "nowhere"], "nowhere is no directory"),
+        (["verify", "."], "there is none: nothing was sealed here, or this is no archive"),
+        (["verify", ".", "--key", "foo"], "'foo' is no verifier key"),
+        (["verify", "--checkpoint", "nowhere"], "the older checkpoint cannot be read"),
+        (["verify", "ftp://x/y"], 'Unable to recognise URL "ftp://x/y"'),
+        (["verify", "http://127.0.0.1:1/v1"], "http://127.0.0.1:1/v1/checkpoint cannot be read"),
+        (["verify", "--html", "nowhere/report.html"], "the report cannot be written"),
+        (["replay", "--after", "-5"], "Must be >= 0"),
+        (["replay", "--archived"], "nothing of 'main' is sealed in"),
+        (["restore"], "nothing of 'main' is sealed in"),
+        (["archive", "--keep", "-1"], "Must be >= 0"),
+        (["archive", "--before", "yesterday"], "'yesterday' is no moment"),
+        (["log", "retire", "abc"], "no key of the log has the id 'abc'"),
+        (["log", "begin-again"], "--because"),
+    ],
+    ids=lambda it: " ".join(it) if isinstance(it, list) else "",
+)
+def test_a_mistake_is_told_in_a_line(terminal: Terminal, tmp_path: Path, words: list[str], told: str) -> None:
+    """What is wrong with it, with an exit code, and never the inside of the program."""
+    log_key.opened(log_key.path_of(terminal.home, "main"), "example.org/main")
+    ended = run(terminal, *(str(tmp_path) if word == "." else word for word in words))
+    said = " ".join((ended.stdout + ended.stderr).replace("\u2502", " ").split())
+    assert told in said
+    assert ended.returncode in (1, 2)
+    assert "Traceback" not in said
+    assert "Debug source" not in said

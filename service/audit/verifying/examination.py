@@ -21,6 +21,10 @@ from service.audit.verifying.states import States
 from service.audit.verifying.tree import Bundle, Tree, partial_of, timed
 from service.verification.fold import happened
 
+_NONE = (
+    "there is none: nothing was sealed here, or this is no archive. "
+    "In a home, a ledger's is archive/LEDGER; over HTTP, its address ends in /v1"
+)
 _AHEAD = 8
 """Bundles that are read while others are checked."""
 
@@ -52,6 +56,7 @@ class Examination:
         now = moments.timestamp(time.time_ns() // 1000)
         self.report = Report(archive=storage.place, verified_at=now, version=version, checks=[], events={}, findings=[])
         self._signature = Check("signature", "The checkpoint is signed by the log's key", "checkpoints")
+        self._kept = Check("kept", "The older checkpoint is one of this log", "checkpoints")
         self._files = Check("files", "Nothing else is in the archive", "files")
         self.report.checks = [self._signature]
 
@@ -80,27 +85,28 @@ class Examination:
     def _take(self, record: Record, states: States, begin: int, entries: Sequence[bytes] | None) -> None:
         """Check the events of a bundle. Once some cannot be read, what follows from them cannot be worked out."""
         if entries is None:
-            states.is_broken = True
+            states.stop(begin + 1)
             return
         with timed(record.schema):
             read = [record.take(begin + n, raw) for n, raw in enumerate(entries, 1)]
         with timed(states.check):
-            for entry in read:
+            for position, entry in enumerate(read, begin + 1):
+                if entry is None:
+                    states.stop(position)
                 if entry is None or states.is_broken:
-                    states.is_broken = True
                     break
                 try:
                     states.take(happened(entry))
                 except (LookupError, TypeError, ValueError, RecursionError) as error:
-                    where = f"event {entry.position}"
+                    where = f"event {position}"
                     self.report.find(states.check, where, f"it does not fit what is before it: {error!r}")
-                    states.is_broken = True
+                    states.stop(position)
 
     async def _checkpoint(self) -> Checkpoint | None:
         self._signature.made += 1
         raw = await self._storage.read(CHECKPOINT)
         if raw is None:
-            self.report.find(self._signature, CHECKPOINT, "there is none: nothing was sealed here")
+            self.report.find(self._signature, CHECKPOINT, _NONE)
             return None
         try:
             checkpoint, note = opened(raw, self._keys), Note.parse(raw)
@@ -120,14 +126,15 @@ class Examination:
     def _older(self, checkpoint: Checkpoint) -> Checkpoint | None:
         if self._older_note is None:
             return None
-        self._signature.made += 1
+        self.report.checks.append(self._kept)
+        self._kept.made += 1
         try:
             older = opened(self._older_note, self._keys)
         except TransparencyError as error:
-            self.report.find(self._signature, "older checkpoint", str(error))
+            self.report.find(self._kept, "older checkpoint", f"it is none of this log's: {error}")
             return None
         if older.origin != checkpoint.origin:
-            self.report.find(self._signature, "older checkpoint", f"it is of another log, {older.origin}")
+            self.report.find(self._kept, "older checkpoint", f"it is of another log, {older.origin}")
             return None
         self.report.older = f"{older.size} events, root {encoded(older.root)}"
         return older

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from service.audit.verifying.report import Report, verdict
+from service.audit.verifying.report import Check, Report, verdict
 
 _STYLE = """
 :root{color-scheme:light dark}
@@ -19,21 +19,22 @@ _WHAT_IT_MEANS = """
 <em>root</em>) that is worked out from all of them. The checkpoint is signed. No event can be changed, removed, inserted
 or moved without the root becoming another one; and only who holds the log's secret key can sign another root.</p>
 <p>This verification worked the root out anew from the events in the archive and compared it with the signed one. It
-needed no help of the operator, and no secret. What it shows: the events are those that the log signed, all of them, in
-that order. What it does not show: whether what somebody said in them is true; and whether the operator shows others
-another log. Against that, compare this root with the one that others were given for the same number of events: they
-must be equal.</p>
+needed no help of the operator, and no secret. What it shows if every check is in order: the events are those that the
+log signed, all of them, in that order. What it does not show: whether what somebody said in them is true; and whether
+the operator shows others another log. Against that, compare this root with the one that others were given for the same
+number of events: they must be equal.</p>
 """
 
 
 def as_page(report: Report) -> str:
     """Return the report as an HTML page that needs nothing else."""
+    title = f"Verification of {report.origin or report.archive}"
     facts = [
         ("Archive", f"<code>{escape(report.archive)}</code>"),
         ("Log", f"<code>{escape(report.origin)}</code>"),
-        ("Events", str(report.size)),
+        ("Events", str(report.size) if report.origin else ""),
         ("Root", f"<code>{escape(report.root)}</code>"),
-        ("Signed by the key", "<br>".join(f"<code>{escape(key)}</code>" for key in report.signed_by) or "none given"),
+        ("Signed by the key", "<br>".join(f"<code>{escape(key)}</code>" for key in report.signed_by) or ""),
         ("Recorded from", escape(report.first)),
         ("Recorded to", escape(report.last)),
         ("Goes on from", escape(report.older)),
@@ -41,12 +42,12 @@ def as_page(report: Report) -> str:
         ("Verified by", f"On Record {escape(report.version)}"),
     ]
     checks = "".join(
-        f"<tr><td>{'&#10007; amiss' if check.amiss else '&#10003; in order'}</td><td>{escape(check.shows)}</td>"
-        f'<td class="n">{check.made} {escape(check.of)}</td></tr>'
+        f"<tr><td>{_mark(check)}</td><td>{escape(check.shows)}</td>"
+        f'<td class="n">{check.made} {escape(check.units)}</td></tr>'
         for check in report.checks
     )
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Verification of {escape(report.origin)}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
         f"<h1>Verification of a record</h1><p>{escape(report.ledger)}</p>"
         f'<p class="verdict{"" if report.ok else " bad"}">{escape(verdict(report))}</p>'
@@ -56,6 +57,13 @@ def as_page(report: Report) -> str:
         f"<h2>What is in the record</h2><table>{_rows([(name, str(n)) for name, n in sorted(report.events.items())])}"
         "</table></html>\n"
     )
+
+
+def _mark(check: Check) -> str:
+    """Return how a check came out, as HTML."""
+    if check.amiss:
+        return "&#10007; amiss"
+    return f"&#8230; in part: not after {escape(check.stopped)}" if check.stopped else "&#10003; in order"
 
 
 def _rows(facts: list[tuple[str, str]]) -> str:

@@ -23,6 +23,13 @@ class Check(Struct):
     made: int = 0
     amiss: int = 0
     seconds: float = 0.0
+    stopped: str = ""
+    """Where it ended early, because what follows cannot be known."""
+
+    @property
+    def units(self) -> str:
+        """What is counted, one or many of it."""
+        return self.of[:-1] if self.made == 1 else self.of
 
 
 class Report(Struct):
@@ -75,6 +82,11 @@ def verdict(report: Report) -> str:
         )
     many = len(report.findings) + report.untold
     things = "thing is" if many == 1 else "things are"
+    if report.complete and {each.check for each in report.findings} == {"kept"}:
+        return (
+            f"The {report.size} events of this archive are those that the log signed, but it was not compared with an "
+            "older checkpoint: what was given is none."
+        )
     if not report.complete:
         return f"The archive could not be verified: {many} {things} amiss."
     cause = f" {report.cause}" if report.cause else ""
@@ -83,12 +95,13 @@ def verdict(report: Report) -> str:
 
 def as_text(report: Report) -> str:
     """Return the report as lines of text."""
-    lines = [
-        f"Archive      {report.archive}",
-        f"Log          {report.origin}",
-        f"Checkpoint   {report.size} events, root {report.root}",
-        f"Signed by    {', '.join(report.signed_by) or 'none of the given keys'}",
-    ]
+    lines = [f"Archive      {report.archive}"]
+    if report.origin:
+        lines += [
+            f"Log          {report.origin}",
+            f"Checkpoint   {report.size} events, root {report.root}",
+            f"Signed by    {', '.join(report.signed_by)}",
+        ]
     if report.strangers:
         lines.append(f"Also signed  {', '.join(report.strangers)} (keys that were not given)")
     if report.older:
@@ -97,8 +110,9 @@ def as_text(report: Report) -> str:
         lines.append(f"Recorded     {report.first} to {report.last}")
     lines.append("")
     for check in report.checks:
-        mark = "amiss" if check.amiss else "  ok "
-        lines.append(f"[{mark}] {check.shows} ({check.made} {check.of}, {check.seconds:.2f} s)")
+        mark = "amiss" if check.amiss else "part " if check.stopped else "  ok "
+        stopped = f"; not after {check.stopped}" if check.stopped else ""
+        lines.append(f"[{mark}] {check.shows} ({check.made} {check.units}, {check.seconds:.2f} s{stopped})")
     lines += ["", *(f"{each.where}: {each.what}" for each in report.findings)]
     if report.untold:
         lines.append(f"… and {report.untold} more")

@@ -45,6 +45,11 @@ class States:
         self.is_broken = False
         """Whether an event could not be taken, so that what follows from it is not known."""
 
+    def stop(self, position: int) -> None:
+        """Take no more events: what follows from that one, and so on, cannot be known."""
+        if not self.is_broken:
+            self.is_broken, self.check.stopped = True, f"event {position - 1}"
+
     def take(self, it: Happened) -> None:
         """Take the next event; if it says that a state changed, see whether it did. Raises ``ArchiveUnavailable``."""
         match it.event:

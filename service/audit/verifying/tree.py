@@ -53,7 +53,7 @@ class Tree:
             hashes = self._hashes(bundle)
             self._grow(leaves or hashes or [], hashes or leaves)
             self._compare(bundle.index, leaves, hashes)
-            self._compare_partial(bundle, entries or [], hashes or leaves)
+            self._compare_partial(bundle, leaves or hashes or [])
         return entries
 
     def end(self) -> None:
@@ -101,7 +101,7 @@ class Tree:
         try:
             return entries_in(tile, unpacked(tile, bundle.entries))
         except BadTile as error:
-            self._report.find(self.bundles, tile.path, str(error))
+            self._report.find(self.bundles, tile.path, _said(tile, error))
             return None
 
     def _hashes(self, bundle: Bundle) -> list[bytes] | None:
@@ -113,7 +113,7 @@ class Tree:
         try:
             return hashes_in(tile, bundle.hashes)
         except BadTile as error:
-            self._report.find(self.tiles, tile.path, str(error))
+            self._report.find(self.tiles, tile.path, _said(tile, error))
             return None
 
     def _grow(self, leaves: Sequence[bytes], hashes: Sequence[bytes]) -> None:
@@ -135,20 +135,17 @@ class Tree:
                     said = f"its bytes have the hash {encoded(found)}; {path} has {encoded(sealed)}"
                     self._report.find(self.leaves, f"event {n}", said)
 
-    def _compare_partial(self, bundle: Bundle, entries: list[bytes], leaves: list[bytes]) -> None:
-        """Compare the files of smaller trees: they hold the first ones of what is there now."""
+    def _compare_partial(self, bundle: Bundle, leaves: list[bytes]) -> None:
+        """Compare the files of smaller trees: they hold the first ones of what is there now, if any of that is."""
         for tile, raw in bundle.partial.items():
             check = self.bundles if tile.level < 0 else self.tiles
             check.made += 1
             try:
-                if tile.level < 0:
-                    same = raw is not None and entries_in(tile, unpacked(tile, raw)) == entries[: tile.width]
-                else:
-                    same = raw is not None and hashes_in(tile, raw) == leaves[: tile.width]
+                found = _leaves_of(tile, raw) if raw is not None else []
             except BadTile as error:
-                self._report.find(check, tile.path, str(error))
+                self._report.find(check, tile.path, _said(tile, error))
                 continue
-            if not same:
+            if leaves and found != leaves[: tile.width]:
                 self._report.find(check, tile.path, "it is not what the larger one begins with")
 
 
@@ -171,6 +168,18 @@ def partial_of(paths: Iterable[str], size: int) -> tuple[dict[tuple[int, int], l
         elif tile != own:
             partial[tile.level, tile.index].append(tile)
     return partial, strange
+
+
+def _leaves_of(tile: Tile, raw: bytes) -> list[bytes]:
+    """Return the hashes of the leaves under a bundle or a tile of level 0. Raises ``BadTile``."""
+    if tile.level < 0:
+        return [leaf_hash(entry) for entry in entries_in(tile, unpacked(tile, raw))]
+    return hashes_in(tile, raw)
+
+
+def _said(tile: Tile, error: BadTile) -> str:
+    """Return what is amiss with a tile that is named beside it."""
+    return f"it {str(error).removeprefix(tile.path).lstrip()}"
 
 
 def _difference(found: bytes, expected: bytes) -> str:
