@@ -14,8 +14,8 @@ from events.envelope import Entry
 from events.errors import ArchiveDamaged, StoreUnusable
 from events.keys import LedgerKeys
 from events.ledger import Ledger
+from events.readers import read_after
 from events.store import Store
-from events.tail import read_after
 from events.transparency.checkpoint import Checkpoint, opened
 from events.transparency.errors import TransparencyError
 from events.transparency.hashing import leaf_hash

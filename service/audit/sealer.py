@@ -6,6 +6,7 @@ one that was sealed is marked, so that no process writes to it (:mod:`service.au
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,7 +15,7 @@ import structlog
 from msgspec import Struct
 
 from events.envelope import Entry
-from events.errors import ArchiveDamaged, LedgerDiverged, StoreUnavailable
+from events.errors import ArchiveDamaged, LedgerDiverged, LedgerError, StoreUnavailable
 from events.keys import LedgerKeys
 from events.ledger import Ledger
 from events.sending import Sender
@@ -32,6 +33,8 @@ from service.audit.witness import Witnesses
 DUTY = "sealer"
 SECONDS = 1.0
 """Between two turns to seal: how long an event waits, and others with it."""
+_LONGEST_FAREWELL = 2.0
+"""Seconds that the last turn may take when the sealer is stopped."""
 _MANY = 16 * WIDTH
 """Events that are sealed at once, under one checkpoint."""
 _SCRIPT = Script("service.audit", "seal.lua")
@@ -85,17 +88,21 @@ class Sealer:
         self._witnesses, self._witnessed = witnesses, 0.0
 
     async def run(self) -> None:
-        """Seal what is recorded until cancelled.
+        """Seal what is recorded until cancelled, and then what was recorded by that time.
 
         Raises ``LedgerDiverged``, ``ArchiveDamaged``, ``ArchiveUnavailable``, ``SealedElsewhere``, ``LogKeyUnusable``
         or an error of the store; whatever it is, it can be run again.
         """
         try:
             await self.begin()
-            while True:
-                await self._catch_up()
-                await self._may_go_on()
-                await asyncio.sleep(SECONDS)
+            try:
+                while True:
+                    if await self._may_go_on() > self._range.size:
+                        await self._catch_up()
+                    await asyncio.sleep(SECONDS)
+            except asyncio.CancelledError:
+                await self._end()
+                raise
         except LedgerDiverged as diverged:
             await self._ledger.refuse(str(diverged))
             _LOG.error("the store is not the one that was sealed: it takes no writes", why=str(diverged))
@@ -145,6 +152,12 @@ class Sealer:
         await self._ask_witnesses(note)
         await self._tidy(before)
 
+    async def _end(self) -> None:
+        """Seal what was recorded last, if that can be done at once; whoever seals next does it otherwise."""
+        with contextlib.suppress(LedgerError, TimeoutError):
+            async with asyncio.timeout(_LONGEST_FAREWELL):
+                await self._catch_up()
+
     async def _catch_up(self) -> None:
         """Seal all that there is by now, reading the next events while some are sealed.
 
@@ -181,10 +194,10 @@ class Sealer:
             files[Tile(-1, first + begin // WIDTH, len(its)).path] = packed(bundle(its))
         return grown, files, everything[len(everything) - grown.size % WIDTH :] if grown.size % WIDTH else []
 
-    async def _may_go_on(self) -> None:
+    async def _may_go_on(self) -> int:
         """Make sure that the duty is ours and the store is the one that is sealed, and say how far it is.
 
-        When this returns, the store has on disk what it had been asked for, on as many replicas as it should.
+        Return where the ledger ends. What the store had been asked for is on disk then, on as many replicas as must be.
         """
         keys = self._ledger.keys
         answer = await self._sender.run(
@@ -199,6 +212,7 @@ class Sealer:
             raise LedgerDiverged(f"the store ends at event {head}; {self._range.size} events are sealed")
         if self._range.size:
             check_entry(self._range.size, last, self._last)
+        return int(head)
 
     async def _ask_witnesses(self, note: bytes) -> None:
         """Add what witnesses sign to the checkpoint, which is out already; not more often than once a second."""

@@ -81,6 +81,14 @@ async def test_an_event_is_sealed_within_a_second_or_so(sealing: Sealing) -> Non
     await check(sealing, 3)
 
 
+async def test_what_was_recorded_last_is_sealed_in_the_end(sealing: Sealing) -> None:
+    """A sealer that is stopped in order leaves nothing unsealed that it could have sealed."""
+    async with running(await sealing.begin()):
+        await until(lambda: reaches(sealing, 1))
+        await record(sealing.ledger, 7)
+    await check(sealing, 8)
+
+
 async def test_many_events_are_sealed_in_whole_bundles(sealing: Sealing) -> None:
     """Partial tiles of bundles that have become whole are gone, and everything is there once."""
     async with running(await sealing.begin()):
