@@ -35,9 +35,9 @@ def free_port() -> int:
 
 
 class Process:
-    """A command of On Record on the test's ledger, with metrics."""
+    """A command of On Record on the test's ledger, with metrics and whatever settings there are more."""
 
-    def __init__(self, word: str, home: Path, store_url: str, ledger: str) -> None:
+    def __init__(self, word: str, home: Path, store_url: str, ledger: str, **more: str) -> None:
         self._word = word
         self.port, self.metrics_port = free_port(), free_port()
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRECORD_")} | {
@@ -46,6 +46,7 @@ class Process:
             "ONRECORD_LEDGER": ledger,
             "ONRECORD_PORT": str(self.port),
             "ONRECORD_METRICS_PORT": str(self.metrics_port),
+            **more,
         }
 
     @contextlib.asynccontextmanager
