@@ -30,7 +30,8 @@ _Most = Meta(max_length=100)
 class Filters(Part, frozen=True):
     """Which events a webhook concerns: those that satisfy every member that is given.
 
-    ``states`` lets through ``claim.state_changed`` into one of these states, and nothing else.
+    ``sources`` lets through what names one of these sources, in whatever role; ``states`` lets through
+    ``claim.state_changed`` into one of these states, and nothing else.
     """
 
     types: Annotated[tuple[TypePattern, ...], Meta(min_length=1, max_length=100)] = ("*",)

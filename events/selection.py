@@ -1,5 +1,6 @@
 """Selections: which events of a log somebody wants, and reading those that are wanted."""
 
+import re
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
@@ -8,11 +9,16 @@ from msgspec import Struct, structs
 from events.catalog import CATALOG
 from events.envelope import Entry, streams_of
 from events.errors import UnreadableEvent
+from events.identifiers import BASE32
 from events.ledger import Ledger
 
 _FIRST, _LEAST, _MOST = 100, 16, 1000
 """Entries read at once: at first, and then as many as make some ``_BYTES``."""
 _BYTES = 1 << 20
+
+
+_A_SOURCE = re.compile(rb'"(source_%b)"' % BASE32.encode())
+"""One that is a string of its own: a quote within a string is never bare."""
 
 
 class NoSuchType(Exception):
@@ -42,7 +48,7 @@ class Selection(Struct, frozen=True):
             return False
         if self.story and self.story not in (entry.envelope.storyid, entry.envelope.subject):
             return False
-        if self.source and not _names(entry, self.source):
+        if self.source and self.source not in sources_in(entry):
             return False
         return not self.claim or (_names(entry, self.claim) and _is_of(entry, self.claim))
 
@@ -57,6 +63,11 @@ def beginning(pattern: str) -> str:
         return begins
     families = ", ".join(dict.fromkeys(known.partition(".")[0] + ".*" for known in CATALOG))
     raise NoSuchType(f"{pattern[:80]!r} is no type of event; there are {families} and the types of each")
+
+
+def sources_in(entry: Entry) -> set[str]:
+    """Return the sources that an event names, in whatever role, also if this release cannot read it."""
+    return {found.decode() for found in _A_SOURCE.findall(entry.raw)}
 
 
 class Part(NamedTuple):

@@ -6,7 +6,7 @@ those on record: of a protected source its pseudonym.
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,7 @@ from service.projections.queries import NotThereYet, Queries
 from service.verification.explain import sentences
 from service.verification.policy import Verdict
 from service.webhooks.messages import CHAT, CLOUDEVENT, Message
-from service.webhooks.traits import Traits, heard
+from service.webhooks.traits import Traits
 
 _UNLINKED = re.compile(r"[<>|\s]")
 """What cannot be in a link of Slack's."""
@@ -99,7 +99,7 @@ class Formats:
         story = await self._story(claim.claim.story_id) if claim else ""
         link = self._link.replace("{claim}", claim_id)
         if not isinstance(event, catalog.ClaimStateChanged):
-            who = await self._names(heard(event))
+            who = await self._names(_heard(event))
             return Note(headline, text, story, who=who, link=link, why=_said(event))
         verdict = Verdict(event.to, event.flags, event.credibility, event.because)
         reasons = sentences(verdict)
@@ -224,3 +224,16 @@ def _said(event: catalog.Event) -> str:
             return _shortened(added.description)
         case _:
             return ""
+
+
+def _heard(event: catalog.Event) -> Iterator[str]:
+    """Yield the sources that speak, publish, relay or supply in an event."""
+    match event:
+        case catalog.StatementRecorded(statement=said):
+            yield from (each for each in (said.speaker_id, said.publisher_id, *said.relay_ids) if each)
+        case catalog.EvidenceAdded(evidence=added) if added.supplied_by:
+            yield added.supplied_by
+        case catalog.InquirySent(inquiry=asked):
+            yield asked.source_id
+        case catalog.EvidenceChallenged(challenge=challenge) if challenge.source_id:
+            yield challenge.source_id

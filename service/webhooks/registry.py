@@ -89,7 +89,7 @@ class Registry:
         """
 
         async def decided(document: WebhookDocument) -> Sequence[Event]:
-            name, moved = None, False
+            name = None
             now = await self.kept(document)
             new = structs.replace(
                 now, url=now.url if url is UNSET else url, headers=now.headers if headers is UNSET else headers

@@ -6,6 +6,7 @@ from typing import TypeAlias
 from events import catalog
 from events.envelope import Entry, streams_of
 from events.errors import UnreadableEvent
+from events.selection import sources_in
 
 Key: TypeAlias = tuple[str, str]
 """Under what an event, or a filter, stands: a kind such as ``claim``, and a value."""
@@ -14,7 +15,7 @@ _ABOUT_ITSELF = (catalog.WebhookCircuitOpened, catalog.WebhookCircuitClosed, cat
 
 
 class Traits:
-    """What filters ask of an event: its type, its story, the claims and sources it is about, the state reached."""
+    """What filters ask of an event: its type, its story, the claims it is about, whom it names, the state reached."""
 
     __slots__ = ("about", "claims", "sources", "state", "story", "type")
 
@@ -23,16 +24,15 @@ class Traits:
         self.type = envelope.type
         self.story = envelope.storyid or ""
         self.claims: tuple[str, ...] = ()
-        self.sources: set[str] = set()
+        self.sources = sources_in(entry)
         self.state = self.about = ""
         try:
             event = entry.event
-        except UnreadableEvent:  # of a later release: it is sent on as it is, to whoever asks for its type
+        except UnreadableEvent:  # of a later release: it is sent on as it is, to whoever asks for what its bytes say
             return
         streams = streams_of(event)
         self.claims = tuple(each for each in streams if each.startswith("claim_"))
         self.story = self.story or next((each for each in streams if each.startswith("story_")), "")
-        self.sources = {each for each in streams if each.startswith("source_")} | set(heard(event))
         if isinstance(event, catalog.ClaimStateChanged):
             self.state = event.to.value
         if isinstance(event, _ABOUT_ITSELF):
@@ -52,16 +52,3 @@ class Traits:
         yield ("type", self.type)
         yield ("type", f"{self.type.partition('.')[0]}.*")
         yield ("type", "*")
-
-
-def heard(event: catalog.Event) -> Iterator[str]:
-    """Yield the sources that speak, publish, relay or supply in an event."""
-    match event:
-        case catalog.StatementRecorded(statement=said):
-            yield from (each for each in (said.speaker_id, said.publisher_id, *said.relay_ids) if each)
-        case catalog.EvidenceAdded(evidence=added) if added.supplied_by:
-            yield added.supplied_by
-        case catalog.InquirySent(inquiry=asked):
-            yield asked.source_id
-        case catalog.EvidenceChallenged(challenge=challenge) if challenge.source_id:
-            yield challenge.source_id
