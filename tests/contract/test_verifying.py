@@ -42,6 +42,25 @@ async def test_a_real_story_is_verified_to_its_last_state(sealing: Sealing, load
     assert "Nothing was altered" in as_page(report)
 
 
+async def test_what_could_not_be_checked_is_not_called_in_order(sealing: Sealing, loaded: Recorder) -> None:
+    """Of events that cannot be read, nothing is said but that, by every check that has to do with them."""
+    await record(loaded.ledger, 300)
+    await sealing.all()
+    files = await sealing.files()
+    await sealing.become({path: raw for path, raw in files.items() if path != "tile/entries/000"})
+    report = await verified(sealing.archive.storage, *sealing.keys.verifiers)
+    assert [(each.where, each.what) for each in report.findings] == [("tile/entries/000", "it is missing")]
+    without = {check.name: check.without for check in report.checks if check.without}
+    assert without == {
+        "leaves": "tile/entries/000",
+        "root": "tile/entries/000",
+        "sequence": "event 1 and others",
+        "schema": "event 1 and others",
+        "states": "event 1 and all after it",
+    }
+    assert as_text(report).count("[part ]") == as_page(report).count("in part: without") == len(without)
+
+
 async def test_an_archive_goes_on_from_every_older_checkpoint(sealing: Sealing) -> None:
     """What an auditor kept years ago is compared with what is there now."""
     kept = []

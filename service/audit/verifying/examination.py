@@ -86,6 +86,8 @@ class Examination:
         """Check the events of a bundle. Once some cannot be read, what follows from them cannot be worked out."""
         if entries is None:
             states.stop(begin + 1)
+            for check in (record.sequence, record.schema):
+                check.without = check.without or f"event {begin + 1} and others"
             return
         with timed(record.schema):
             read = [record.take(begin + n, raw) for n, raw in enumerate(entries, 1)]

@@ -63,7 +63,7 @@ def _mark(check: Check) -> str:
     """Return how a check came out, as HTML."""
     if check.amiss:
         return "&#10007; amiss"
-    return f"&#8230; in part: not after {escape(check.stopped)}" if check.stopped else "&#10003; in order"
+    return f"&#8230; in part: without {escape(check.without)}" if check.without else "&#10003; in order"
 
 
 def _rows(facts: list[tuple[str, str]]) -> str:

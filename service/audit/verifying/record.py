@@ -55,11 +55,11 @@ class Record:
             said = f"it was recorded at {envelope.recordedtime}, before the event before it, at {self._time}"
             self._report.find(self.sequence, where, said)
         self._time = max(self._time, envelope.recordedtime)
-        if position == 1:
+        if position == 1 and envelope.type != "ledger.created":
+            self._report.find(self.sequence, where, f"a ledger begins with ledger.created, not {envelope.type}")
+        if not self._source:
             self._source = envelope.source
             self._report.first, self._report.ledger = envelope.recordedtime, envelope.source
-            if envelope.type != "ledger.created":
-                self._report.find(self.sequence, where, f"a ledger begins with ledger.created, not {envelope.type}")
         elif envelope.source != self._source:
             self._report.find(self.sequence, where, f"it is of {envelope.source}, the first event of {self._source}")
         self._report.last = envelope.recordedtime

@@ -23,8 +23,8 @@ class Check(Struct):
     made: int = 0
     amiss: int = 0
     seconds: float = 0.0
-    stopped: str = ""
-    """Where it ended early, because what follows cannot be known."""
+    without: str = ""
+    """Over what it could not be made, because that cannot be read or does not follow."""
 
     @property
     def units(self) -> str:
@@ -110,9 +110,9 @@ def as_text(report: Report) -> str:
         lines.append(f"Recorded     {report.first} to {report.last}")
     lines.append("")
     for check in report.checks:
-        mark = "amiss" if check.amiss else "part " if check.stopped else "  ok "
-        stopped = f"; not after {check.stopped}" if check.stopped else ""
-        lines.append(f"[{mark}] {check.shows} ({check.made} {check.units}, {check.seconds:.2f} s{stopped})")
+        mark = "amiss" if check.amiss else "part " if check.without else "  ok "
+        without = f"; without {check.without}" if check.without else ""
+        lines.append(f"[{mark}] {check.shows} ({check.made} {check.units}, {check.seconds:.2f} s{without})")
     lines += ["", *(f"{each.where}: {each.what}" for each in report.findings)]
     if report.untold:
         lines.append(f"… and {report.untold} more")

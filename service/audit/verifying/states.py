@@ -48,7 +48,7 @@ class States:
     def stop(self, position: int) -> None:
         """Take no more events: what follows from that one, and so on, cannot be known."""
         if not self.is_broken:
-            self.is_broken, self.check.stopped = True, f"event {position - 1}"
+            self.is_broken, self.check.without = True, f"event {position} and all after it"
 
     def take(self, it: Happened) -> None:
         """Take the next event; if it says that a state changed, see whether it did. Raises ``ArchiveUnavailable``."""

@@ -47,6 +47,9 @@ class Tree:
         """Check the next bundle, and return its entries, or None if they cannot be read."""
         with timed(self.bundles):
             entries = self._entries(bundle)
+        if entries is None:
+            for check in (self.leaves, self.root):
+                check.without = check.without or tile_at(-1, bundle.index, self._checkpoint.size).path
         with timed(self.leaves):
             leaves = [leaf_hash(entry) for entry in entries or ()]
         with timed(self.tiles):
