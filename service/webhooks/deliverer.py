@@ -193,7 +193,7 @@ class Deliverer:
 
     async def _lane(self, webhook_id: str) -> None:
         """Look at a webhook's queue, make some attempts, and rest."""
-        earliest = 0
+        earliest, held_up = 0, None
         try:
             for _ in range(_TURNS):
                 document = self._book.get(webhook_id)
@@ -207,7 +207,7 @@ class Deliverer:
                     return
                 rests_until = await self._look_after(document, look)
                 if rests_until is not None:
-                    earliest = rests_until
+                    earliest, held_up = rests_until, look.held_up
                     break
         except Exception:
             earliest = now_ms() + _AFTER_A_FAULT
@@ -217,7 +217,7 @@ class Deliverer:
                 if earliest < 0:
                     await self._queues.leave(webhook_id)
                 else:
-                    await self._queues.rest(webhook_id, earliest=earliest)
+                    await self._queues.rest(webhook_id, earliest=earliest, held_up=held_up)
 
     async def _look_after(self, document: WebhookDocument, look: Look) -> int | None:
         """Do what is to be done for a webhook.
@@ -240,10 +240,7 @@ class Deliverer:
         if look.due:
             rests_until = await self._attempts(document, look, lane)
             return rests_until if not waits else max(rests_until or 0, waits)
-        if waits:
-            return waits
-        is_ordered = document.webhook.ordered is not None
-        return now + 1000 if is_ordered and look.waiting else 0  # one that is due waits for one that is not yet
+        return waits
 
     async def _fetch(self, document: WebhookDocument, look: Look) -> None:
         """Queue some of what a webhook has to fetch from the ledger."""

@@ -92,6 +92,7 @@ class Look(Struct, frozen=True):
     """From when on the next part of the replay may be fetched (ms)."""
     version: int = 0
     """How many events the webhook's stream has."""
+    held_up: "HeldUp | None" = None
 
     def fetches(self, now: int) -> bool:
         """Whether something is to be fetched from the ledger."""
@@ -106,6 +107,17 @@ class Look(Struct, frozen=True):
     def is_proven(self) -> bool:
         """Whether its endpoint took what it was last sent, so that several attempts may be made at once."""
         return self.delivered > 0 and self.health.failures == 0
+
+
+class HeldUp(Struct, frozen=True):
+    """A queue in which order lets nothing be tried before ``until`` (ms), if it is still as it was.
+
+    It held ``waiting`` deliveries then, and of ``due`` of them the moment had come.
+    """
+
+    waiting: int
+    due: int
+    until: int
 
 
 class Settled(Struct, frozen=True):
@@ -204,10 +216,11 @@ class Queues:
         with answering():
             await self._store.zadd(self._keys.webhooks_due, {webhook_id: now_ms()})
 
-    async def rest(self, webhook_id: str, *, earliest: int = 0) -> bool:
+    async def rest(self, webhook_id: str, *, earliest: int = 0, held_up: HeldUp | None = None) -> bool:
         """Look at a webhook when something is next to be done for it. Return whether there is anything."""
         keys = [self._keys.webhook(webhook_id, part) for part in ("queue", "state")]
         args: list[Any] = [webhook_id, now_ms(), earliest, FETCHES_BELOW, BETWEEN_TOLD]
+        args += [held_up.waiting, held_up.due, held_up.until] if held_up else []
         with answering():
             return bool(await _REST.run(self._store, [*keys, self._keys.webhooks_due], args))
 
@@ -242,8 +255,12 @@ class Queues:
                 pipeline.zrangebyscore(queue, "-inf", now, start=0, num=most, withscores=True)
             waiting, fields, version, members = await pipeline.execute()
             waits = sorted((Delivery.parse(name), int(score)) for name, score in members)
+            held_up = None
             if ordered:
+                its_moment_has_come = sum(score <= now for _, score in waits)
                 waits = list(_first_of_each_claim(waits))
+                if waits and (until := min(score for _, score in waits)) > now:
+                    held_up = HeldUp(waiting, its_moment_has_come, until)
             due = [delivery for delivery, score in waits if score <= now][:most]
             made = await self._store.hmget(tries, [delivery.member for delivery in due]) if due else []
         known = {name.decode(): value.decode() for name, value in fields.items()}
@@ -259,6 +276,7 @@ class Queues:
             int(known.get("delivered", 0)),
             int(known.get("replay_at", 0)),
             version,
+            held_up,
         )
 
     async def state(self, webhook_id: str) -> dict[str, str]:

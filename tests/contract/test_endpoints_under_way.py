@@ -308,3 +308,54 @@ def test_a_look_says_when_something_is_to_be_fetched() -> None:
     assert (look.fetches(499), look.fetches(500)) == (False, True)
     assert not structs.replace(look, waiting=of_queues.LONGEST_QUEUE).fetches(500)
     assert structs.replace(look, behind=3).fetches(0)
+
+
+async def test_an_endpoint_that_order_holds_up_is_looked_at_when_that_ends(desk: Desk, receiver: Receiver) -> None:
+    """While a claim's first event is not due, the store is not asked on and on; whatever comes for others is sent."""
+    webhook_id = await desk.hook(receiver, filters=STATEMENTS, ordered="per_claim")
+    claim, other = await desk.claim(), await desk.claim()
+    receiver.answers.extend([500])
+    async with desk.delivering((0.0, HOUR)):
+        await desk.say(claim, 3)
+        first = (await desk.ledger.head()).position - 2
+
+        async def rests_long() -> bool:
+            at = await desk.store.zscore(desk.ledger.keys.webhooks_due, webhook_id)
+            return at is not None and at > (time.time() + HOUR / 2) * 1000
+
+        await until(rests_long)
+        assert len(receiver.received) == 1
+        await desk.say(other)
+        await receiver.until(2)
+        await until(rests_long)
+        await desk.say(claim)
+        await until(lambda: waits_for(desk, webhook_id, 4))
+        await until(rests_long)
+        assert [int(each.said["sequence"]) for each in receiver.received] == [first, first + 3]
+        await desk.deliveries.resend(webhook_id, first)
+        await receiver.until(6)
+        assert [int(each.said["sequence"]) for each in receiver.received[2:]] == [
+            first,
+            first + 1,
+            first + 2,
+            first + 4,
+        ]
+
+
+async def test_what_order_holds_up_is_sent_as_soon_as_the_first_is_due(desk: Desk, receiver: Receiver) -> None:
+    """Nobody wakes it: the moment of the next attempt does."""
+    await desk.hook(receiver, filters=STATEMENTS, ordered="per_claim")
+    claim = await desk.claim()
+    receiver.answers.extend([500])
+    async with desk.delivering((0.0, 1.5)):
+        await desk.say(claim, 3)
+        begun = time.monotonic()
+        await receiver.until(4)
+        assert 1 < time.monotonic() - begun < 6
+    sequences = [int(each.said["sequence"]) for each in receiver.received]
+    assert sequences[1:] == [sequences[0], sequences[0] + 1, sequences[0] + 2]
+
+
+async def waits_for(desk: Desk, webhook_id: str, count: int) -> bool:
+    """Whether so many deliveries wait for a webhook."""
+    return len((await desk.deliveries.listed(webhook_id, "waiting", None, 50)).items) == count
