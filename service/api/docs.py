@@ -62,7 +62,7 @@ _HEADERS = {
 
 
 @get(
-    "/docs",
+    ["/docs", "/"],
     operation_id="readDocs",
     summary="This description, for reading and trying",
     opt={"public": True},
@@ -70,7 +70,7 @@ _HEADERS = {
     sync_to_thread=False,
 )
 def read_docs() -> Answer:
-    """Return the documentation as a page."""
+    """Return the documentation as a page; whoever opens the address that the service names wants it too."""
     return Answer(_PAGE, media_type="text/html; charset=utf-8", headers=_HEADERS)
 
 

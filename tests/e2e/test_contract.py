@@ -60,6 +60,14 @@ async def test_what_is_served_is_what_is_kept(stranger: httpx2.AsyncClient) -> N
         assert path.read_bytes() == (await stranger.get(f"/schemas/{path.stem}")).content
 
 
+async def test_the_address_of_the_service_shows_its_documentation(stranger: httpx2.AsyncClient) -> None:
+    """Whoever opens in a browser what `onrecord serve` prints sees the page that is at /docs, too."""
+    front, page = await stranger.get("/"), await stranger.get("/docs")
+    assert (200, "text/html; charset=utf-8", page.content) == (
+        front.status_code, front.headers["content-type"], front.content,
+    )  # fmt: skip
+
+
 async def test_a_schema_that_there_is_not(stranger: httpx2.AsyncClient) -> None:
     """A name that no event type and version has is a problem, and says so."""
     answer = await stranger.get("/schemas/claim.invented.1")

@@ -41,6 +41,13 @@ _OF_THEIR_OWN = {
     "/v1/tile/entries/": "/v1/tile/entries/{tile}",
 }
 """Paths in which a parameter means something else than in others, or that need a query."""
+_OF_THE_LOG = {
+    "/v1/checkpoint": "no-cache",
+    "/v1/checkpoint/consistency": "no-cache",
+    "/v1/tile/entries/{place:path}": "private, max-age=31536000, immutable",
+    "/v1/tile/{level:int}/{place:path}": "private, max-age=31536000, immutable",
+}
+"""What may be kept of the log, which shows nobody's key: the last checkpoint changes, a tile never does."""
 _NOTHING_YET = "/v1/webhooks/{webhook_id}/deliveries/{position}"
 """What there is nothing at in these tests: their worker delivers nothing."""
 PROBLEM = "application/problem+json"
@@ -225,13 +232,15 @@ async def test_whatever_is_said_to_have_an_etag_has_one(
 async def test_every_answer_says_what_may_be_kept_of_it(
     room: Newsroom, app: Litestar, places: dict[str, str], subtests: pytest.Subtests
 ) -> None:
-    """What is of a ledger is private and asked for each time; what is said of a key's bearer is never to be guessed."""
+    """What is of a ledger is private and asked for each time, but for its log; an error is never kept."""
     for route, method, handler in handlers(app):
         with subtests.test(f"{method} {route.path}"):
             answer = await room.api.request(method, path_of(route, places))
             kept = answer.headers["cache-control"]
             if answer.is_error:
                 assert kept == "no-store"
+            elif route.path in _OF_THE_LOG:
+                assert kept == _OF_THE_LOG[route.path]
             elif not handler.opt.get("public"):
                 assert kept in {"private, no-cache", "no-store"}
             assert answer.headers["x-content-type-options"] == "nosniff"
