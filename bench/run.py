@@ -15,7 +15,7 @@ from rich.table import Table
 from bench import of_auditing, of_decisions, of_the_ledger, of_the_log, of_webhooks, over_feed, over_http
 from bench.measurement import Measurement
 
-_WIDTH = 160
+_WIDTH, _WHOLE = 160, 100
 _LATEST = Path(__file__).with_name("latest.json")
 _SUITES = (
     over_http.measure,
@@ -32,7 +32,7 @@ async def _all(words: list[str]) -> list[Measurement]:
     found = []
     for suite in _SUITES:
         async for each in suite(words):
-            print(f"{each.name}: {each.ours:,.0f}", file=sys.stderr)
+            print(f"{each.name}: {_number(each.ours)}", file=sys.stderr)
             found.append(each)
             _keep(found)  # at once, so that what fails later takes nothing with it
     return found
@@ -48,12 +48,16 @@ def _keep(found: list[Measurement], *, alone: bool = False) -> None:
 def _table(measurements: list[Measurement]) -> Table:
     table = Table("what", "ours", "peer", "peer's name", "ratio", "at least")
     for each in measurements:
-        peer = f"{each.peer:,.0f}" if each.peer else ""
+        peer = _number(each.peer) if each.peer else ""
         ratio = f"{each.ratio:.2f}" if each.ratio is not None else ""
         floor = f"{each.at_least:,.2f}" if each.at_least is not None else ""
         style = "red" if each.missed else ""
-        table.add_row(each.name, f"{each.ours:,.0f}", peer, each.peer_name or "", ratio, floor, style=style)
+        table.add_row(each.name, _number(each.ours), peer, each.peer_name or "", ratio, floor, style=style)
     return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}"
 
 
 def main() -> None:
