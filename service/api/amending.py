@@ -20,7 +20,8 @@ from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, Receipt, claim_of, demand, on_claim, served
+from service.api.http.receipts import Receipt, claim_of, on_claim
+from service.api.http.served import ApiRequest, demand, served
 from service.auth.scopes import Scope
 from service.projections import folding
 from service.projections.catalog import CLAIMS

@@ -12,11 +12,12 @@ from msgspec import UNSET, Struct, UnsetType
 from events.words import Because, Flag, Policy, PolicyName, State
 from service.api.explanations import named_policy
 from service.api.http.answer import Answer
+from service.api.http.documents import page_size, raw_page, wait_for_writes
 from service.api.http.moments import horizon
 from service.api.http.pagination import place
 from service.api.http.parameters import StoryQuery
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, Served, page_size, raw_page, served, wait_for_writes
+from service.api.http.served import ApiRequest, Served, served
 from service.audit.standing import Difference, Stood, all_stood, difference
 from service.auth.scopes import Scope
 from service.projections.catalog import CHANGED, CLAIMS

@@ -24,27 +24,13 @@ from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided, confidentially
+from service.api.http.documents import Shown, found_in, listing, page_of, page_size, raw_page, show, unversioned
 from service.api.http.moments import horizon, position_in
 from service.api.http.pagination import place
 from service.api.http.parameters import ClaimQuery, PartyQuery, SourceQuery, StoryQuery, TagQuery, TextQuery
 from service.api.http.problems import ApiError
-from service.api.http.served import (
-    ApiRequest,
-    Receipt,
-    Shown,
-    caller,
-    claim_of,
-    found_in,
-    listing,
-    on_claim,
-    page_of,
-    page_size,
-    raw_page,
-    recorded,
-    served,
-    show,
-    unversioned,
-)
+from service.api.http.receipts import Receipt, caller, claim_of, on_claim, recorded
+from service.api.http.served import ApiRequest, served
 from service.api.moments import ClaimAtMoment, claim_at_moment, claims_at_moment
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS, Membership, words_of

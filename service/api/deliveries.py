@@ -11,9 +11,11 @@ from events import moments
 from events.words import Part
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.documents import page_size, raw_page
 from service.api.http.parameters import AttemptQuery
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, once, page_size, raw_page, served
+from service.api.http.receipts import once
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.verification.refusals import NotOnRecord, RuleBroken
 from service.webhooks.attempts import Logged

@@ -14,18 +14,10 @@ from msgspec import Struct, structs
 from events.records import Claim
 from events.words import Flag, State
 from service.api.http.answer import Answer
+from service.api.http.documents import listing, page_of, page_size, unversioned, wait_for_writes
 from service.api.http.pagination import Place, place
 from service.api.http.parameters import StoryQuery
-from service.api.http.served import (
-    ApiRequest,
-    Served,
-    listing,
-    page_of,
-    page_size,
-    served,
-    unversioned,
-    wait_for_writes,
-)
+from service.api.http.served import ApiRequest, Served, served
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS, DUE, INQUIRIES, ON_ONE, PUBLICATIONS, TO_CORRECT, Membership
 from service.projections.documents import ClaimDocument, InquiryDocument, PublicationDocument, Standing

@@ -11,7 +11,8 @@ from events.identifiers import EvidenceId, PersonId, SourceId
 from events.words import LongText, Part
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
-from service.api.http.served import ApiRequest, Receipt, caller, claim_of, recorded, served
+from service.api.http.receipts import Receipt, caller, claim_of, recorded
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.projections.catalog import SOURCES
 from service.verification.refusals import NotOnRecord

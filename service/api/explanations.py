@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from events.words import Because, Flag, Policy, PolicyName, State
 from service.api.http.answer import Answer
+from service.api.http.documents import unversioned, wait_for_writes
 from service.api.http.moments import horizon
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, served, unversioned, wait_for_writes
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS
 from service.projections.documents import Membership, Standing

@@ -22,9 +22,10 @@ from events.identifiers import ClaimId, SourceId, StoryId
 from events.ledger import Ledger
 from events.selection import NoSuchType, Selection, beginning, selected
 from service.api.http import fields, problems
+from service.api.http.documents import page_size, raw_page
 from service.api.http.pagination import place
 from service.api.http.problems import ApiError
-from service.api.http.served import READ_AFTER, ApiRequest, Visit, page_size, raw_page
+from service.api.http.served import READ_AFTER, ApiRequest, Visit
 from service.api.http.streaming import Stream
 from service.auth.scopes import Scope
 

@@ -13,9 +13,10 @@ from events.words import Moment, Part, check_moments
 from service.api.http import idempotency
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.documents import page_size, raw_page
 from service.api.http.parameters import KeyQuery
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, demand, page_size, raw_page
+from service.api.http.served import ApiRequest, demand
 from service.auth.kept_keys import (
     KeptKey,
     KeptKeys,

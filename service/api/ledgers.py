@@ -8,7 +8,8 @@ from events import moments
 from events.ledger import Ledger
 from events.words import PolicyName
 from service.api.http.answer import Answer
-from service.api.http.served import ApiRequest, served, unversioned
+from service.api.http.documents import unversioned
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.verification.policy import name_of
 from service.verification.reference import Edition

@@ -7,7 +7,9 @@ from events.catalog import PolicyActivated
 from events.words import LongText, Part, Policy, PolicyName
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
-from service.api.http.served import ApiRequest, Receipt, caller, recorded, served, unversioned
+from service.api.http.documents import unversioned
+from service.api.http.receipts import Receipt, caller, recorded
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS
 from service.reassessor import Progress, progress

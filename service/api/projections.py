@@ -14,7 +14,8 @@ from service.api.http import caching
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.problems import ApiError
-from service.api.http.served import ApiRequest, caller, once, served
+from service.api.http.receipts import caller, once
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.projections import rebuild, skips, status
 from service.projections.catalog import PROJECTIONS, Projection

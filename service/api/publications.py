@@ -10,17 +10,9 @@ from events.records import Publication, PublicationCorrection
 from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
-from service.api.http.served import (
-    ApiRequest,
-    Receipt,
-    caller,
-    fresh,
-    listing,
-    page_size,
-    recorded,
-    served,
-    wait_for_writes,
-)
+from service.api.http.documents import fresh, listing, page_size, wait_for_writes
+from service.api.http.receipts import Receipt, caller, recorded
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.projections.catalog import PUBLICATIONS, TO_CORRECT
 from service.projections.documents import Affected, PublicationDocument

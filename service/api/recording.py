@@ -10,7 +10,8 @@ from events.records import Absence, Assessment, Evidence, Inquiry, Statement
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided
-from service.api.http.served import ApiRequest, Receipt, on_claim
+from service.api.http.receipts import Receipt, on_claim
+from service.api.http.served import ApiRequest
 from service.auth.scopes import Scope
 
 _CLAIM = "/v1/claims/{claim_id:str}"

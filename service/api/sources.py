@@ -17,19 +17,10 @@ from events.words import State
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
 from service.api.http.confidential import confided, confidentially
+from service.api.http.documents import document, listing, page_size, unversioned, wait_for_writes
 from service.api.http.pagination import place
-from service.api.http.served import (
-    ApiRequest,
-    Receipt,
-    caller,
-    document,
-    listing,
-    page_size,
-    recorded,
-    served,
-    unversioned,
-    wait_for_writes,
-)
+from service.api.http.receipts import Receipt, caller, recorded
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.projections.catalog import CLAIMS, SOURCES
 from service.projections.documents import SourceDocument

@@ -11,18 +11,10 @@ from events.identifiers import new_id
 from events.records import Closing, Story, StoryChanges
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.documents import document, listing, page_size, unversioned
 from service.api.http.moments import horizon
-from service.api.http.served import (
-    ApiRequest,
-    Receipt,
-    caller,
-    document,
-    listing,
-    page_size,
-    recorded,
-    served,
-    unversioned,
-)
+from service.api.http.receipts import Receipt, caller, recorded
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.projections.catalog import STORIES
 from service.projections.documents import StoryDocument

@@ -16,18 +16,10 @@ from events.words import LongText, Part
 from service.api.http import preconditions
 from service.api.http.answer import Answer
 from service.api.http.bodies import body
+from service.api.http.documents import page_of, page_size, wait_for_writes
 from service.api.http.pagination import place
-from service.api.http.served import (
-    ApiRequest,
-    Receipt,
-    caller,
-    page_of,
-    page_size,
-    receipt,
-    recorded,
-    served,
-    wait_for_writes,
-)
+from service.api.http.receipts import Receipt, caller, receipt, recorded
+from service.api.http.served import ApiRequest, served
 from service.auth.scopes import Scope
 from service.projections.catalog import EVERYTHING, WEBHOOKS, Membership
 from service.projections.documents import WebhookDocument

@@ -8,8 +8,9 @@ from service.api.audit import AS_OF
 from service.api.description.shapes import reference
 from service.api.http.kinds import KINDS
 from service.api.http.problems import MEDIA_TYPE
+from service.api.http.receipts import Receipt
 from service.api.http.sealing import SEALED
-from service.api.http.served import READ_AFTER, Receipt
+from service.api.http.served import READ_AFTER
 
 _TEXT: Schema = {"type": "string", "maxLength": 200}
 _CURSOR = r"^[0-9a-hjkmnp-tv-z]+\.[0-9]{1,16}$"

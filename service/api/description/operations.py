@@ -12,7 +12,8 @@ from events.words import Party, Tag
 from service.api.description.answers import responses
 from service.api.description.shapes import reference
 from service.api.http.preconditions import LONGEST_LIST
-from service.api.http.served import READ_AFTER, Receipt
+from service.api.http.receipts import Receipt
+from service.api.http.served import READ_AFTER
 
 _PATTERN_OF_AN_ID = r"^{kind}_{base32}$(?!\n)"
 _POSITION, _PLACE = r"[0-9]{1,16}", r"[0-9a-hjkmnp-tv-z]{13}\.[0-9]{1,16}"

@@ -14,7 +14,7 @@ from events.confidential import SHAPES
 from events.former import FORMER
 from events.schemas import CALENDAR, Schema, components, either, envelope_schema, something
 from service.api.claims import NewPart
-from service.api.http.served import Receipt, RecordedEvent
+from service.api.http.receipts import Receipt, RecordedEvent
 from service.api.policies import Activation
 from service.verification.policy import BUILT_IN
 
