@@ -51,6 +51,7 @@ class Client:
             raise ApiFailure(
                 f"there is no key in {settings.bootstrap_key_path}; set ONRECORD_KEY or ONRECORD_HOME"
             ) from error
+        self._written = ""
         self._headers: dict[bytes | str, bytes | str] = {"Authorization": f"Bearer {key}"}
 
     async def __aenter__(self) -> Self:
@@ -145,9 +146,17 @@ class Client:
     async def ask(
         self, method: str, path: str, content: object = None, *, headers: Mapping[str, str] | None = None
     ) -> bytes:
-        """Ask for anything under ``/v1``, and return the answer. Raises ``ApiFailure`` for a problem."""
+        """Ask for anything under ``/v1``, and return the answer, which knows of what this client wrote.
+
+        Raises ``ApiFailure`` for a problem.
+        """
         said = None if content is None else msgspec.json.encode(content)
-        return _checked(await self._request(method, f"/v1{path}", said, headers))
+        written = {"Onrecord-After": self._written} if self._written and method == "GET" else {}
+        response = await self._request(method, f"/v1{path}", said, written | dict(headers or {}))
+        for name, value in response.headers:
+            if name.lower() == b"onrecord-after" and method != "GET":
+                self._written = value.decode()
+        return _checked(response)
 
     async def _get(self, path: str) -> bytes:
         return _checked(await self._request("GET", path))
@@ -176,9 +185,14 @@ def _checked(response: httpcore2.Response) -> bytes:
     return response.content
 
 
+class _Where(Struct):
+    pointer: str = ""
+
+
 class _Said(Struct):
     title: str = ""
     detail: str = ""
+    errors: list[_Where] = []
 
 
 def _failure(status: int, content: bytes) -> ApiFailure:
@@ -186,4 +200,5 @@ def _failure(status: int, content: bytes) -> ApiFailure:
         said = msgspec.json.decode(content, type=_Said)
     except msgspec.MsgspecError:
         said = _Said("the answer is no problem of On Record")
-    return ApiFailure(f"{said.title} ({status}): {said.detail}")
+    where = "".join(f" at {each.pointer}" for each in said.errors[:1] if each.pointer)
+    return ApiFailure(f"{said.title} ({status}){where}: {said.detail}")

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -14,6 +16,10 @@ from service.webhooks.signing import NotVerified
 
 _LARGEST = 1 << 20
 _OWN = ("webhook-id", "webhook-timestamp", "webhook-signature", "content-type")
+
+
+class CannotListen(Exception):
+    """Somebody else has the port, or it is not ours to have."""
 
 
 class Heard(Struct, frozen=True):
@@ -37,14 +43,14 @@ class Listener:
     """Listens on loopback and tells ``heard`` of each message. Without a secret it verifies nothing."""
 
     def __init__(self, heard: Callable[[Heard], None], *, port: int = 0, status: int = 204) -> None:
-        self._heard, self._status = heard, status
+        self._heard, self._status, self._port = heard, status, port
+        self.url = ""
+        """Where it listens."""
         self.secret: bytes | None = None
         self._server = _Server(
             uvicorn.Config(
                 self._answer,
                 interface="asgi3",
-                host="127.0.0.1",
-                port=port,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -53,16 +59,15 @@ class Listener:
             )
         )
 
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}/"
-
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Listen until the end of the block."""
-        serving = asyncio.create_task(self._server.serve())
+        """Listen until the end of the block. Raises ``CannotListen``."""
+        try:
+            listening = socket.create_server(("127.0.0.1", self._port))
+        except OSError as error:
+            raise CannotListen(f"cannot listen on 127.0.0.1:{self._port}: {os.strerror(error.errno or 0)}") from error
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        serving = asyncio.create_task(self._server.serve([listening]))
         try:
             while not (self._server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)

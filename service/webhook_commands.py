@@ -1,19 +1,20 @@
 """The commands about webhooks: ask the API for all that can be done with one, and listen to one."""
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from service.client import ApiFailure, Client
-from service.listening import Heard, Listener
+from service.listening import CannotListen, Heard, Listener
 from service.settings import Settings
 from service.webhooks import signing
 
@@ -21,10 +22,30 @@ Run: TypeAlias = Callable[[Callable[[Settings], Awaitable[None]]], None]
 """What runs a command on the settings, and ends the process with a clear line if it cannot be done."""
 
 _console = Console(highlight=False)
+_errors = Console(stderr=True, highlight=False)
 _PAGE = 200
+_NOT_ALLOWED = (
+    "the API sends nothing to this machine: start it, and the worker, with ONRECORD_WEBHOOK_ALLOW=127.0.0.0/8,"
+    " or give --secret and register where you listen elsewhere"
+)
 _Json = Annotated[bool, Parameter(help="As the API gives it, one thing a line.", negative=())]
+
+
+def _check_headers(_: object, written: Sequence[str] | None) -> None:
+    for each in written or ():
+        if ":" not in each:
+            raise ValueError(f"{each!r} is no header: write it as in 'Name: value'")
+
+
 _Types = Annotated[list[str] | None, Parameter(help="Event types, as in `claim.state_changed` or `claim.*`.")]
 _States = Annotated[list[str] | None, Parameter(help="States reached, as in `contested`.")]
+_Headers = Annotated[
+    list[str] | None, Parameter(help="Sent with every attempt, as in `Name: value`.", validator=_check_headers)
+]
+_Port = Annotated[
+    int,
+    Parameter(help="Where to listen on 127.0.0.1; 0 takes a free one.", validator=validators.Number(gte=0, lte=65_535)),
+]
 
 
 def add_to(app: App, run: Run) -> None:
@@ -69,7 +90,7 @@ def _add_registering(webhooks: App, run: Run) -> None:
         claim: list[str] | None = None,
         source: list[str] | None = None,
         state: _States = None,
-        header: Annotated[list[str] | None, Parameter(help="Sent with every attempt, as in `Name: value`.")] = None,
+        header: _Headers = None,
         format_: Annotated[str, Parameter(name="--format", help="cloudevents, slack or teams.")] = "cloudevents",
         ordered: Annotated[bool, Parameter(help="In order, claim by claim.", negative=())] = False,
         rate: Annotated[float | None, Parameter(help="Attempts a second, at most.")] = None,
@@ -89,8 +110,7 @@ def _add_registering(webhooks: App, run: Run) -> None:
         body |= {"description": description} if description else {}
         body |= {"ordered": "per_claim"} if ordered else {}
         body |= {"rate": rate} if rate else {}
-        made = _asked(run, "POST", "/webhooks", body)
-        _console.print(f"{made['id']}\nsecret: {made['secret']}", markup=False, soft_wrap=True)
+        run(lambda settings: _create(settings, body))
 
     @webhooks.command(name="list")
     def list_(*, status: str | None = None, json: _Json = False) -> None:
@@ -115,6 +135,19 @@ def _add_registering(webhooks: App, run: Run) -> None:
         _print(_asked(run, "GET", _path(webhook_id)))
 
 
+async def _create(settings: Settings, body: object) -> None:
+    """Register an endpoint, and say what its owner has to know now."""
+    async with Client(settings) as client:
+        made = msgspec.json.decode(await client.ask("POST", "/webhooks", body))
+        _console.print(f"{made['id']}\nsecret: {made['secret']}", markup=False, soft_wrap=True)
+        if msgspec.json.decode(await client.ask("GET", _path(made["id"])))["status"] == "pending":
+            _errors.print(
+                "It did not take a ping, and is told nothing before it does. What came of one says"
+                f" `onrecord webhooks ping {made['id']}`.",
+                soft_wrap=True,
+            )
+
+
 def _add_changing(webhooks: App, run: Run) -> None:
     @webhooks.command(name="update")
     def update(  # noqa: PLR0913 - what can be changed
@@ -122,7 +155,7 @@ def _add_changing(webhooks: App, run: Run) -> None:
         *,
         url: str | None = None,
         description: str | None = None,
-        header: list[str] | None = None,
+        header: _Headers = None,
         rate: float | None = None,
         concurrency: int | None = None,
     ) -> None:
@@ -192,14 +225,15 @@ def _add_deliveries(webhooks: App, run: Run) -> None:
     @webhooks.command(name="end-replay")
     def end_replay(webhook_id: str) -> None:
         """End a replay that is under way."""
-        _print(_asked(run, "DELETE", _path(webhook_id, "replay")))
+        _asked(run, "DELETE", _path(webhook_id, "replay"))
+        _console.print("The replay is ended; what it has queued is still sent.")
 
 
 def _add_listening(webhooks: App, run: Run) -> None:
     @webhooks.command(name="listen")
     def listen(
         *,
-        port: Annotated[int, Parameter(help="Where to listen on 127.0.0.1; 0 takes a free one.")] = 0,
+        port: _Port = 0,
         type_: Annotated[list[str] | None, Parameter(name="--type", help="Event types, as in `claim.*`.")] = None,
         secret: Annotated[str | None, Parameter(help="Verify with this, and register nothing.")] = None,
         body: Annotated[bool, Parameter(help="Show the whole body.", negative=())] = False,
@@ -214,12 +248,14 @@ def _add_listening(webhooks: App, run: Run) -> None:
 async def _listening(settings: Settings, port: int, types: Sequence[str], secret: str | None, *, whole: bool) -> None:
     def heard(message: Heard) -> None:
         mark = "verified" if message.problem is None else f"NOT VERIFIED: {message.problem}"
-        _console.print(f"{message.headers.get('webhook-id', '-')} {mark}: {message.summary}", markup=False)
+        _console.print(
+            f"{message.headers.get('webhook-id', '-')} {mark}: {message.summary}", markup=False, soft_wrap=True
+        )
         if whole:
             sys.stdout.write(message.body.decode("utf-8", "replace") + "\n")
 
     listener = Listener(heard, port=port)
-    async with listener.listening():
+    async with _listens(listener):
         if secret is not None:
             try:
                 listener.secret = signing.secret_bytes(secret)
@@ -231,12 +267,27 @@ async def _listening(settings: Settings, port: int, types: Sequence[str], secret
         async with Client(settings) as client:
             listener.secret = signing.secret_bytes(given := signing.new_secret())
             body = {"url": listener.url, "secret": given, "filters": {"types": types}, "description": "listening"}
-            made = msgspec.json.decode(await client.ask("POST", "/webhooks", body))
-            _console.print(f"listening on {listener.url} as {made['id']}")
+            try:
+                made = msgspec.json.decode(await client.ask("POST", "/webhooks", body))
+            except ApiFailure as failure:
+                if " at /url: " in str(failure):
+                    raise ApiFailure(_NOT_ALLOWED) from failure
+                raise
+            _console.print(f"listening on {listener.url} as {made['id']}", soft_wrap=True)
             try:
                 await asyncio.Event().wait()
             finally:
-                await client.ask("DELETE", _path(made["id"]))
+                with contextlib.suppress(ApiFailure):  # somebody deleted it, or the API has ended
+                    await client.ask("DELETE", _path(made["id"]))
+
+
+@contextlib.asynccontextmanager
+async def _listens(listener: Listener) -> AsyncIterator[None]:
+    try:
+        async with listener.listening():
+            yield
+    except CannotListen as error:
+        raise ApiFailure(str(error)) from error
 
 
 def _table(items: Sequence[Any]) -> Table:

@@ -189,7 +189,9 @@ async def replay_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
     asked = await body(request, NewReplay)
     key = await _active(request, webhook_id)
     head = (await served(request).ledger.head()).position
-    after = min(await _place(request, asked.since, "/since"), head)
+    after = await _place(request, asked.since, "/since")
+    if after > head:
+        raise RuleBroken(f"the ledger ends at {head}", "/since")
     end = head if asked.until is None else min(await _place(request, asked.until, "/until"), head)
     if end < after:
         raise RuleBroken("it would end before it begins", "/until")

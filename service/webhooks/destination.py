@@ -59,7 +59,7 @@ class Refused(Exception):
     """A destination that nothing is sent to. The message says why, and nothing of what a name resolved to."""
 
 
-NOT_PUBLIC = "the host does not lead to public addresses alone, which are the only ones that are sent to"
+NOT_PUBLIC = "the host leads nowhere, or not to public addresses alone, which are the only ones that are sent to"
 """Said of a name that resolves to anything else, and of one that does not resolve at all: the two look the same from
 outside, or the names of an internal network could be tried out."""
 

@@ -23,6 +23,7 @@ from service.webhooks.destination import NOT_PUBLIC, Address, Destination, Netwo
 Resolver: TypeAlias = Callable[[str], Awaitable[Sequence[str]]]
 """Returns the addresses of a name. Raises ``OSError`` if it has none."""
 
+_NOT_PLAIN = "the scheme is https; http is for networks that are allowed"
 _RESOLVERS = 32
 """Names that are looked up at once: one whose servers do not answer keeps a thread until the system gives up."""
 _POOLS = 64
@@ -102,6 +103,8 @@ class Egress:
 
     async def check(self, to: Destination) -> None:
         """Raise ``Refused`` if nothing would be sent there now."""
+        if to.scheme == "http" and not self._allowed:
+            raise Refused(_NOT_PLAIN)
         try:
             async with asyncio.timeout(self.bounds.connect):
                 await self.addresses(to.host, is_plain=to.scheme == "http")
@@ -149,7 +152,7 @@ class Egress:
             except OSError as error:
                 raise Refused(NOT_PUBLIC) from error
         if not found or not all(self._may_dial(address, is_plain=is_plain) for address in found):
-            raise Refused(NOT_PUBLIC if not is_plain else "the scheme is https; http is for networks that are allowed")
+            raise Refused(NOT_PUBLIC if not is_plain else _NOT_PLAIN)
         return found
 
     async def aclose(self) -> None:

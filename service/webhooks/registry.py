@@ -14,8 +14,9 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from events import catalog
 from events.catalog import Event
-from events.endpoints import Webhook, WebhookChanges
+from events.endpoints import Filters, Webhook, WebhookChanges
 from events.identifiers import derived_id
+from events.selection import NoSuchType, beginning
 from service.auth.vault import Vault
 from service.projections import folding
 from service.projections.documents import WebhookDocument
@@ -58,13 +59,14 @@ class Registry:
     async def register(self, webhook: Webhook, endpoint: Endpoint, caller: Caller, *, verified: bool) -> Outcome:
         """Register a webhook, pending unless it counts as ``verified``.
 
-        Raises ``RuleBroken`` for an endpoint that nothing is sent to.
+        Raises ``RuleBroken`` for an endpoint that nothing is sent to, and for filters that let nothing through.
         """
         webhook_id = derived_id("webhook", caller.actor, caller.command_id)
 
         async def decided(its: Sequence[Happened]) -> Sequence[Event]:
             if its:
                 raise AlreadyRecorded(f"{webhook_id} is on record")
+            _check_types(webhook.filters)
             await self._check(endpoint)
             secrets = (Secret(endpoint.secret or signing.new_secret()),)
             name = await kept.keep(self._vault, Kept(endpoint.url, endpoint.headers, secrets))
@@ -85,10 +87,13 @@ class Registry:
     ) -> Outcome:
         """Change a webhook. Another URL has to answer a ping before anything is sent to it.
 
-        Raises ``RuleBroken`` for an endpoint that nothing is sent to, ``AlreadyRecorded`` if nothing changes.
+        Raises ``RuleBroken`` for an endpoint that nothing is sent to, and for filters that let nothing through;
+        ``AlreadyRecorded`` if nothing changes.
         """
 
         async def decided(document: WebhookDocument) -> Sequence[Event]:
+            if isinstance(changes.filters, Filters):
+                _check_types(changes.filters)
             name = None
             now = await self.kept(document)
             new = structs.replace(
@@ -248,6 +253,16 @@ def kept_in(event: Event) -> str | None:
 def is_success(answered: Answered) -> bool:
     """Whether an endpoint took what it was sent: any 2xx (RFC 9110), and nothing else."""
     return 200 <= answered.status < 300  # noqa: PLR2004 - the class of statuses
+
+
+def _check_types(filters: Filters) -> None:
+    """Raise ``RuleBroken`` for a type that there is not: whoever misspells it would wait for ever."""
+    for n, pattern in enumerate(filters.types):
+        try:
+            if pattern != "*":
+                beginning(pattern)
+        except NoSuchType as error:
+            raise RuleBroken(str(error), f"/filters/types/{n}") from error
 
 
 def _check_secret(secret: str | None) -> None:

@@ -214,10 +214,11 @@ async def test_an_endpoint_that_answers_byte_by_byte_is_left_in_time(begin: byte
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)
         writer.write(begin)
-        while not writer.is_closing():
+        leaving = asyncio.ensure_future(reader.read(1))
+        while not leaving.done():
             writer.write(b"H")
             await writer.drain()
-            await asyncio.wait([asyncio.ensure_future(reader.read(1))], timeout=0.05)
+            await asyncio.wait([leaving], timeout=0.05)
 
     begun = time.monotonic()
     async with listening(answer) as port, Egress(allowed=[HERE], bounds=Bounds(0.3, 0.3, 0.3, 0.6)) as egress:

@@ -14,6 +14,8 @@ from msgspec import structs
 
 from service.app import egress_of, outbound_of
 from service.settings import Settings
+from service.webhooks.destination import Refused
+from service.webhooks.egress import Egress
 from tests.e2e.conftest import Newsroom
 from tests.e2e.receiving import Receiver, receiving
 
@@ -111,3 +113,33 @@ async def test_a_developer_listens_on_their_own_machine(room: Newsroom, settings
     delivering.cancel()
     await asyncio.wait([delivering])
     await egress.aclose()
+
+
+@pytest.mark.timeout(300)
+async def test_mistakes_are_told_in_one_line_that_helps(room: Newsroom, receiver: Receiver) -> None:
+    """A port that is taken, a header without a colon, a type that there is not, an endpoint that does not answer."""
+    terminal = Terminal(room)
+    taken = await terminal.run("listen", "--port", str(receiver.port), code=1)
+    assert taken == f"onrecord: cannot listen on 127.0.0.1:{receiver.port}: Address already in use\n"
+    assert "65535" in await terminal.run("listen", "--port", "65536", code=2)
+    assert "as in 'Name: value'" in await terminal.run("create", receiver.url(), "--header", "X-Desk", code=2)
+    unknown = await terminal.run("create", receiver.url(), "--type", "claim.*", "--type", "claimed.*", code=1)
+    assert "at /filters/types/1: 'claimed.*' is no type of event; there are " in unknown
+    assert "whsec_" in await terminal.run("listen", "--secret", "abc", code=1)
+    assert receiver.received == []
+    receiver.status = 500
+    made = await terminal.run("create", receiver.url())
+    webhook_id = made.partition("\n")[0]
+    assert f"`onrecord webhooks ping {webhook_id}`" in made
+    assert '"status":500' in await terminal.run("ping", webhook_id, code=1)
+
+
+async def test_an_api_that_sends_nothing_here_says_what_to_do(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens without having allowed it learns which setting does."""
+    monkeypatch.setattr(Egress, "check", refuse)
+    assert "ONRECORD_WEBHOOK_ALLOW=127.0.0.0/8" in await Terminal(room).run("listen", code=1)
+
+
+async def refuse(*_: object) -> None:
+    """Refuse whatever is asked, as an API without the setting does."""
+    raise Refused("the scheme is https; http is for networks that are allowed")

@@ -272,3 +272,18 @@ async def until_listed(room: Newsroom, path: str, many: int = 1) -> list[Any]:
         while len(items := (await room.get(path))["items"]) < many:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
     return list(items)
+
+
+async def test_what_could_only_be_waited_for_in_vain_is_refused(room: Newsroom, receiver: Receiver) -> None:
+    """A type of event that there is not, when a webhook is registered or changed; a replay from after the end."""
+    wrong = {"types": ["claim.*", "*", "claimed.*"]}
+    await room.refused("/v1/webhooks", {"url": receiver.url(), "filters": wrong}, "rule-broken", "/filters/types/2")
+    made = await room.post("/v1/webhooks", {"url": receiver.url(), "filters": {"types": ["*", "claim.*"]}})
+    where = f"/v1/webhooks/{made['id']}"
+    await room.refused(where, {"filters": wrong}, "rule-broken", "/filters/types/2", method="PATCH")
+    await room.patch(where, {"filters": {"types": ["claim.registered"]}})
+    await room.latest()
+    head = (await room.ledger.head()).position
+    said = await room.refused(f"{where}/replay", {"since": head + 1}, "rule-broken", "/since")
+    assert said == f"the ledger ends at {head}"
+    assert (await room.send("POST", f"{where}/replay", {"since": head})).json()["end"] == head
