@@ -244,13 +244,18 @@ class Queries:
         found, _ = await self._documents(projection, at.generation, list(names))
         return [each for each in found if each is not None]
 
-    async def wait_for(self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT) -> None:
-        """Return once a projection holds the event at ``position``. Raises ``NotThereYet`` after ``seconds``."""
+    async def wait_for(
+        self, projection: Projection, position: int, *, seconds: float = LONGEST_WAIT, poll: float = _POLL
+    ) -> None:
+        """Return once a projection holds the event at ``position``. Raises ``NotThereYet`` after ``seconds``.
+
+        It is looked for every ``poll`` seconds.
+        """
         deadline = time.monotonic() + seconds
         while (reached := (await place(self.store, self._keys, projection.name)).checkpoint) < position:
             if time.monotonic() > deadline:
                 raise NotThereYet(projection.name, position, reached)
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(poll)
 
     async def _smallest_first(self, indexes: list[str]) -> list[str]:
         if len(indexes) == 1:

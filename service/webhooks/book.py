@@ -16,6 +16,8 @@ from service.webhooks.kept import Kept
 from service.webhooks.matching import Index
 
 _PAGE = 200
+_PATIENCE, _POLL = 30.0, 0.1
+"""Seconds for which the projection is waited for, and between two looks: hundreds of ledgers begin at once."""
 _MOST_KEPT = 20_000
 _decode = msgspec.json.Decoder(WebhookDocument).decode
 
@@ -31,7 +33,7 @@ class Book:
 
     async def load(self, position: int) -> None:
         """Read every webhook there is, as of ``position`` at least. Raises ``NotThereYet``."""
-        await self._queries.wait_for(WEBHOOKS, position)
+        await self._queries.wait_for(WEBHOOKS, position, seconds=_PATIENCE, poll=_POLL)
         self._documents.clear()
         self.index = Index()
         after: int | None = 0
