@@ -70,13 +70,18 @@ class Appended(Struct, frozen=True, gc=False):
     count: int
     repeated: bool
     recordedtime: str
-    leaves: tuple[bytes, ...] = ()
-    """The hashes of its events as leaves of the ledger's Merkle tree; none if it was recorded before."""
+    drafts: Sequence[bytes] = ()
+    """Its events as they were given to the script; none if it was recorded before."""
 
     @property
     def last(self) -> int:
         """The position of its last event; ``first - 1`` if it recorded none."""
         return self.first + self.count - 1
+
+    def leaves(self) -> tuple[bytes, ...]:
+        """Return the hashes of its events as leaves of the ledger's Merkle tree; none if it was recorded before."""
+        each = enumerate(self.drafts, self.first)
+        return tuple([leaf_hash(stored(draft, position, self.recordedtime)) for position, draft in each])
 
 
 def stored_command_id(command_id: str) -> bytes:
@@ -246,9 +251,7 @@ class GroupCommit:
             case b"recorded" | b"repeated" as kind:
                 _, first, count, stamp = answer
                 repeated, at = kind == b"repeated", stamp.decode()
-                its = () if repeated else enumerate(command.events, first)
-                leaves = tuple([leaf_hash(stored(event, position, at)) for position, event in its])
-                return Appended(first, count, repeated, at, leaves)
+                return Appended(first, count, repeated, at, () if repeated else command.events)
             case b"turn":
                 raise OutOfTurn("the command before it was not recorded")
             case b"command":

@@ -379,7 +379,7 @@ class Recorder:
             version = command.conditions[stream] + sum(stream in streams_of(event) for event in command.events)
         else:
             version = await self.ledger.version_at(stream, appended.last)
-        return Outcome(recorded, appended.recordedtime, version, repeated=False, leaves=appended.leaves)
+        return Outcome(recorded, appended.recordedtime, version, repeated=False, leaves=appended.leaves())
 
     async def recall(self, caller: Caller) -> Outcome | None:
         """Return the outcome of an earlier command with the caller's id, if there was one."""
