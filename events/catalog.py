@@ -1,7 +1,8 @@
 """Every event that a ledger can hold: one Struct a type. What they are made of is in ``words`` and ``records``.
 
 An event's data says what happened and nothing that could be worked out from it. The envelope around it
-(:mod:`events.envelope`) says who recorded it, where and when. The newest version of each type stands here.
+(:mod:`events.envelope`) says who recorded it, where and when. The newest version of each type stands here, those
+before it in :mod:`events.former`.
 """
 
 from collections.abc import Callable
@@ -388,7 +389,7 @@ class WebhookVerified(Event, frozen=True):
 
 @recorded("webhook.secret_rotated")
 class WebhookSecretRotated(Event, frozen=True):
-    """A webhook has a new secret; the ones before it are valid until then."""
+    """A webhook has a new secret; those before it are valid up to the moment ``until``."""
 
     webhook_id: WebhookId
     kept: KeptId

@@ -1,8 +1,12 @@
 """A ledger: one append-only log with one order. What it acknowledged is on disk, once, for good.
 
-Positions count 1, 2, 3… in the order of commit. Every event belongs to one or more *streams* (a claim, a source,
-a story, ``reference``); a stream's version is the number of its events. A command says which versions its decision
-was made on, and is refused if any of them has moved.
+Positions count 1, 2, 3… in the order of commit. Every event belongs to one or more *streams*: a claim, a source, a
+story, or ``reference``, which has what decisions on every claim depend on, such as policies and changes of sources. A
+stream's version is the number of its events. A command says which versions its decision was made on, and is refused if
+any of them has moved.
+
+A ledger that is brought back from its archive goes on in a new *epoch*. A cursor is an epoch and a position, so that
+one for an event that was lost is not taken for another event.
 """
 
 import asyncio

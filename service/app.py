@@ -64,6 +64,7 @@ from service.webhooks.outbound import Outbound
 
 TITLE = "On Record"
 _LOG = structlog.get_logger("onrecord.api")
+_KEY = "An API key. The service keeps the first one in `bootstrap.key`, in its home (`.onrecord` after `make run`)."
 VERSION = "0.1.0"
 ABOUT = "The record of a contested story: who claimed what, who denied it, where each claim stands."
 
@@ -202,7 +203,7 @@ def create_app(settings: Settings) -> Litestar:
             use_handler_docstrings=True,
             components=Components(
                 security_schemes={
-                    "key": SecurityScheme(type="http", scheme="bearer", description="An API key."),
+                    "key": SecurityScheme(type="http", scheme="bearer", description=_KEY),
                     "jwt": SecurityScheme(
                         type="http",
                         scheme="bearer",

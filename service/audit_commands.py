@@ -81,7 +81,7 @@ def _add_keys(app: App, keys: App, run: Run) -> None:
         run(add)
 
     @log.command
-    def retire(key_id: Annotated[str, Parameter(help="Its id, the second part of the verifier key.")]) -> None:
+    def retire(key_id: Annotated[str, Parameter(help="Its id, the second part of the verifier key.")], /) -> None:
         """Drop a key: it signs no more from the worker's next start on."""
 
         async def drop(settings: Settings) -> None:

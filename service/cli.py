@@ -38,6 +38,7 @@ app = App(
     name="onrecord",
     help="On Record keeps the record of a contested story: who claimed what, who denied it, where each claim stands.",
     version=VERSION,
+    default_parameter=Parameter(negative_iterable=()),
 )
 sources = App(name="sources", help="Sources: erase one.")
 persons = App(name="persons", help="Persons at the desk: erase one.")
@@ -75,7 +76,7 @@ def ready(*, ledger: Annotated[str | None, Parameter(help="Only this ledger; els
 
 
 @app.command
-def load(file: Path) -> None:
+def load(file: Path, /) -> None:
     """Load a story file into the ledger. Loading it again records nothing twice."""
     _run(lambda settings: load_story(settings, file))
 
@@ -83,6 +84,7 @@ def load(file: Path) -> None:
 @app.command(name="import")
 def import_(
     file: Path,
+    /,
     *,
     adapter: Annotated[Adapter | None, Parameter(help="A known kind of file.")] = None,
     mapping: Annotated[Path | None, Parameter(help="Which column becomes what (TOML or JSON).")] = None,
@@ -154,6 +156,7 @@ def desk(
 @app.command
 def explain(
     claim: str,
+    /,
     *,
     policy: Annotated[str | None, Parameter(help="What another policy would say, as in `admiralty`.")] = None,
     json: Annotated[bool, Parameter(help="As the API gives it.", negative=())] = False,
@@ -215,7 +218,7 @@ def projections() -> None:
 
 
 @app.command
-def rebuild(name: str) -> None:
+def rebuild(name: str, /) -> None:
     """Rebuild a projection, on the store itself, while it serves. Ctrl-C calls it off and leaves nothing behind."""
     _run(lambda settings: rebuild_projection(settings, name))
 
@@ -223,6 +226,7 @@ def rebuild(name: str) -> None:
 @sources.command(name="erase")
 def erase_source(
     source_id: str,
+    /,
     *,
     reason: Annotated[str | None, Parameter(help="Why; it stays on record, in clear: name nobody in it.")] = None,
 ) -> None:
@@ -231,7 +235,7 @@ def erase_source(
 
 
 @ledgers.command(name="create")
-def create_ledger(name: str) -> None:
+def create_ledger(name: str, /) -> None:
     """Make a ledger. API and workers that run already serve it within seconds; it opens for keys made for it."""
 
     async def make(settings: Settings) -> None:
@@ -294,7 +298,7 @@ def list_keys(
 
 
 @keys.command(name="revoke")
-def revoke(key_id: str) -> None:
+def revoke(key_id: str, /) -> None:
     """Revoke a key by its identifier (`key_…`): it opens nothing any more, at once, in every process."""
 
     async def end(settings: Settings) -> None:
@@ -308,6 +312,7 @@ def revoke(key_id: str) -> None:
 @persons.command(name="erase")
 def erase_person(
     person_id: str,
+    /,
     *,
     reason: Annotated[str | None, Parameter(help="Why; it stays on record, in clear: name nobody in it.")] = None,
 ) -> None:
@@ -326,7 +331,7 @@ def _erase(kind: str, subject: str, reason: str | None) -> None:
 
 @app.command
 def skip(
-    name: str, position: int, *, why: Annotated[str, Parameter(help="Why the projection can do without it.")]
+    name: str, position: int, /, *, why: Annotated[str, Parameter(help="Why the projection can do without it.")]
 ) -> None:
     """Let a projection that stopped at an event go on past it. This is recorded in the ledger."""
 
@@ -339,7 +344,7 @@ def skip(
 
 
 @app.command
-def openapi(folder: Annotated[Path | None, Parameter(help="Write the whole contract here.")] = None) -> None:
+def openapi(folder: Annotated[Path | None, Parameter(help="Write the whole contract here.")] = None, /) -> None:
     """Print the OpenAPI description of the API, or write it with AsyncAPI's and the JSON Schemas into a folder."""
     described = create_app(Settings()).state.openapi
     if folder is None:
@@ -379,6 +384,11 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None] | Awaitable[Non
         sys.exit(130)
     except BrokenPipeError:
         sys.stdout = None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _errors.print(f"onrecord: {error.filename}: {error.strerror}", markup=False, soft_wrap=True)
+        sys.exit(1)
     except (LedgerError, BadFile, BadImport, ApiFailure, NotDone, NotThereYet, RebuildRefused) as error:
         _errors.print(f"onrecord: {error}", markup=False, soft_wrap=True)
         sys.exit(1)

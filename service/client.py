@@ -49,7 +49,8 @@ class Client:
             key = settings.key or settings.bootstrap_key_path.read_text().strip()
         except OSError as error:
             raise ApiFailure(
-                f"there is no key in {settings.bootstrap_key_path}; set ONRECORD_KEY or ONRECORD_HOME"
+                f"there is no key in {settings.bootstrap_key_path}; start `onrecord serve`, or set ONRECORD_KEY or"
+                " ONRECORD_HOME"
             ) from error
         self._written = ""
         self._headers: dict[bytes | str, bytes | str] = {"Authorization": f"Bearer {key}"}

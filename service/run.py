@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import events.store
 from events import group_commit
-from events.errors import StoreFull, StoreUnusable
+from events.errors import StoreFull, StoreUnavailable, StoreUnusable
 from events.ledger import Ledger, ledger_names
 from events.store import Store
 from service import embedded, tracing
@@ -161,8 +161,19 @@ async def load_story(settings: Settings, file: Path) -> None:
 
 
 def with_store(settings: Settings) -> Settings:
-    """Return the settings with a store: the one that is named, or the embedded one of the home if it runs."""
-    return settings if settings.store_url else structs.replace(settings, store_url=embedded.url_of(settings.home_path))
+    """Return the settings with a store: the one that is named, or the embedded one of the home.
+
+    Raises ``StoreUnavailable`` if none is named, and none runs on the home.
+    """
+    if settings.store_url:
+        return settings
+    url = embedded.url_of(settings.home_path)
+    if not Path(url.removeprefix("unix://")).exists():
+        home = settings.home_path
+        raise StoreUnavailable(
+            f"the store does not answer: none runs on {home}; start `onrecord serve`, or set ONRECORD_STORE_URL"
+        )
+    return structs.replace(settings, store_url=url)
 
 
 @contextlib.asynccontextmanager
@@ -351,7 +362,13 @@ async def _load_with_progress(settings: Settings, store: Store, file: Path) -> N
     new = 0
     with Progress(*COLUMNS, console=_console) as progress:
         task = progress.add_task(f"Loading {file.name}", total=len(story.items))
-        async for part in load(story, here.recorder):
-            new += part.new
-            progress.advance(task)
+        try:
+            async for part in load(story, here.recorder):
+                new += part.new
+                progress.advance(task)
+        except asyncio.CancelledError:
+            progress.console.print(
+                f"{file.name} is on record in part: `onrecord load {file}` loads the rest.", soft_wrap=True
+            )
+            raise
     _console.print(f"{new} of {len(story.items)} parts were new; the rest was on record already.")

@@ -11,8 +11,13 @@ from msgspec import Meta, Struct
 from events.identifiers import LedgerName
 
 _PREFIX = "ONRECORD_"
-_SECRET = {"key", "secret_key", "store_url", "webhook_proxy"}
-"""Settings that are a secret or can hold a password: what they were set to is never shown."""
+_SECRET = {
+    "key": "it has no spaces",
+    "secret_key": "it is 32 bytes in hexadecimal or base64",
+    "store_url": "it is written as in redis://host:6379/0, unix:///path or redis+cluster://host:6379,other:6379",
+    "webhook_proxy": "it is written as in http://proxy:3128",
+}
+"""Settings that are a secret or can hold a password, and how they have to be: what they were set to is never shown."""
 _ALGORITHM = "(RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA)"
 _LOCAL = r"(127\.0\.0\.1|localhost|\[::1\])"
 
@@ -25,7 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What can be set, each by ``ONRECORD_`` and its name in capitals."""
 
     home: Annotated[str, Meta(min_length=1)] = ".onrecord"
-    """Where the bootstrap key, the secret key and the embedded store keep their files."""
+    """Where the bootstrap key, the secret key, the keys of the log, the embedded store and the archive are kept."""
     store_url: Annotated[
         str,
         Meta(
@@ -178,7 +183,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             values[name] = msgspec.convert(value, known[name], strict=False)
         except msgspec.ValidationError as error:
             shown = "" if name in _SECRET else f"={value!r}"
-            why = "it is not as it has to be" if name in _SECRET else f"{str(error)[:1].lower()}{str(error)[1:]}"
+            why = _SECRET.get(name) or f"{str(error)[:1].lower()}{str(error)[1:]}"
             raise BadSettings(f"{_PREFIX}{name.upper()}{shown}: {why}") from error
     return Settings(**values)
 

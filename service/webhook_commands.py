@@ -83,6 +83,7 @@ def _add_registering(webhooks: App, run: Run) -> None:
     @webhooks.command(name="create")
     def create(  # noqa: PLR0913 - what an endpoint can be told
         url: str,
+        /,
         *,
         description: str | None = None,
         type_: Annotated[list[str] | None, Parameter(name="--type", help="Event types, as in `claim.*`.")] = None,
@@ -130,7 +131,7 @@ def _add_registering(webhooks: App, run: Run) -> None:
             _console.print(_table(items))
 
     @webhooks.command(name="show")
-    def show(webhook_id: str) -> None:
+    def show(webhook_id: str, /) -> None:
         """Show a webhook as the API has it."""
         _print(_asked(run, "GET", _path(webhook_id)))
 
@@ -152,6 +153,7 @@ def _add_changing(webhooks: App, run: Run) -> None:
     @webhooks.command(name="update")
     def update(  # noqa: PLR0913 - what can be changed
         webhook_id: str,
+        /,
         *,
         url: str | None = None,
         description: str | None = None,
@@ -167,22 +169,22 @@ def _add_changing(webhooks: App, run: Run) -> None:
         _print(_asked(run, "PATCH", _path(webhook_id), body, **{"If-Match": "*"}))
 
     @webhooks.command(name="delete")
-    def delete(webhook_id: str) -> None:
+    def delete(webhook_id: str, /) -> None:
         """Delete a webhook and all that is kept of it."""
         _print(_asked(run, "DELETE", _path(webhook_id)))
 
     @webhooks.command(name="enable")
-    def enable(webhook_id: str) -> None:
+    def enable(webhook_id: str, /) -> None:
         """Let a webhook be told again."""
         _print(_asked(run, "POST", _path(webhook_id, "enable")))
 
     @webhooks.command(name="disable")
-    def disable(webhook_id: str, *, reason: str | None = None) -> None:
+    def disable(webhook_id: str, /, *, reason: str | None = None) -> None:
         """Tell a webhook nothing any more."""
         _print(_asked(run, "POST", _path(webhook_id, "disable"), {"reason": reason}))
 
     @webhooks.command(name="ping")
-    def ping(webhook_id: str) -> None:
+    def ping(webhook_id: str, /) -> None:
         """Send a signed ping, and say what came of it. Exits 1 if it was not taken."""
         pinged = _asked(run, "POST", _path(webhook_id, "ping"))
         _print(pinged)
@@ -190,7 +192,7 @@ def _add_changing(webhooks: App, run: Run) -> None:
             sys.exit(1)
 
     @webhooks.command(name="rotate-secret")
-    def rotate_secret(webhook_id: str, *, overlap_hours: float = 24) -> None:
+    def rotate_secret(webhook_id: str, /, *, overlap_hours: float = 24) -> None:
         """Give a webhook a new secret, and show it this once; the old one is valid for the overlap."""
         made = _asked(run, "POST", _path(webhook_id, "secret"), {"overlap_hours": overlap_hours})
         _console.print(f"secret: {made['secret']}", markup=False, soft_wrap=True)
@@ -198,24 +200,24 @@ def _add_changing(webhooks: App, run: Run) -> None:
 
 def _add_deliveries(webhooks: App, run: Run) -> None:
     @webhooks.command(name="deliveries")
-    def deliveries(webhook_id: str, *, status: str | None = None, limit: int = 50) -> None:
+    def deliveries(webhook_id: str, /, *, status: str | None = None, limit: int = 50) -> None:
         """Show the newest attempts, one a line, or with --status what waits or is dead."""
         query = urlencode({"limit": limit} | ({"status": status} if status else {}))
         for item in _asked(run, "GET", _path(webhook_id, f"deliveries?{query}"))["items"]:
             _print(item)
 
     @webhooks.command(name="resend")
-    def resend(webhook_id: str, position: int) -> None:
+    def resend(webhook_id: str, position: int, /) -> None:
         """Send the event at a position again."""
         _print(_asked(run, "POST", _path(webhook_id, "deliveries", str(position), "resend")))
 
     @webhooks.command(name="recover")
-    def recover(webhook_id: str, since: str) -> None:
+    def recover(webhook_id: str, since: str, /) -> None:
         """Send again all that was given up since a moment (UTC), as in 2026-01-24T08:15Z."""
         _print(_asked(run, "POST", _path(webhook_id, "recover"), {"since": since}))
 
     @webhooks.command(name="replay")
-    def replay(webhook_id: str, since: str, *, until: str | None = None, rate: float | None = None) -> None:
+    def replay(webhook_id: str, since: str, /, *, until: str | None = None, rate: float | None = None) -> None:
         """Tell a webhook events again, from a position, a cursor or a moment on."""
         body: dict[str, Any] = {"since": _place(since)}
         body |= {"until": _place(until)} if until else {}
@@ -223,7 +225,7 @@ def _add_deliveries(webhooks: App, run: Run) -> None:
         _print(_asked(run, "POST", _path(webhook_id, "replay"), body))
 
     @webhooks.command(name="end-replay")
-    def end_replay(webhook_id: str) -> None:
+    def end_replay(webhook_id: str, /) -> None:
         """End a replay that is under way."""
         _asked(run, "DELETE", _path(webhook_id, "replay"))
         _console.print("The replay is ended; what it has queued is still sent.")
@@ -293,7 +295,7 @@ async def _listens(listener: Listener) -> AsyncIterator[None]:
 def _table(items: Sequence[Any]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
     for title in ("webhook", "status", "types", "format", "url"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title == "webhook")
     for each in items:
         webhook = each["webhook"]
         types = ", ".join(webhook.get("filters", {}).get("types", ["*"]))

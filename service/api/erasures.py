@@ -74,7 +74,7 @@ def _check(subject: str, kind: Any) -> None:  # noqa: ANN401 - an annotated stri
     try:
         convert(subject, kind)
     except ValidationError as error:
-        raise NotOnRecord(f"there is no {subject[:80]}") from error
+        raise NotOnRecord(f"there is nothing with the identifier {subject[:80]}") from error
 
 
 async def _erase(request: ApiRequest, operation: str, subject: str, where: str = "") -> Answer:

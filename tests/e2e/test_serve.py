@@ -1,5 +1,7 @@
 """``onrecord serve`` and the other commands as a person at a terminal meets them: real processes, real signals."""
 
+import asyncio
+import contextlib
 import json
 import os
 import re
@@ -12,6 +14,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
+from events.ledger import Ledger
+from service.run import checked_store, load_story, with_store
+from service.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 ONRECORD = Path(sys.executable).with_name("onrecord")
@@ -248,3 +254,65 @@ def test_help_reads_well(terminal: Terminal) -> None:
     for command in ("serve", "api", "worker", "load", "claims", "events"):
         assert re.search(rf"{command}\s+\S+", shown)
     assert "Ctrl-C" in shown
+
+
+def test_a_home_that_cannot_be_used_is_one_clear_line(terminal: Terminal, tmp_path: Path) -> None:
+    """A home that is a file is named, with what the system says of it, and there is no traceback."""
+    here = tmp_path / "file"
+    here.touch()
+    served = terminal.run("serve", ONRECORD_HOME=str(here))
+    assert (served.returncode, served.stderr) == (1, f"onrecord: {here}: File exists\n")
+
+
+@pytest.mark.parametrize("words", [("api",), ("worker",), ("ready",), ("ledgers", "list"), ("claims",)])
+def test_where_nothing_runs_the_command_that_starts_it_is_named(terminal: Terminal, words: tuple[str, ...]) -> None:
+    """Who gives another command first learns which one starts the store."""
+    done = terminal.run(*words)
+    assert done.returncode == 1
+    assert "onrecord serve" in done.stderr
+
+
+def test_an_interrupt_while_it_is_being_imported_leaves_no_traceback() -> None:
+    """Ctrl-C in the first second, in which the command line is still being imported, ends it in silence."""
+    script = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "service.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from service.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=_BOUND, check=False)  # noqa: S603 - our own
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+async def test_a_story_that_was_loaded_in_part_says_how_the_rest_is_loaded(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted, loading names the command that goes on with it; that finds the first part on record."""
+    service, _ = terminal.start("serve")
+    settings = Settings(home=str(terminal.home))
+    loading = asyncio.create_task(load_story(settings, ROOT / "samples/il76.json"))
+    async with checked_store(with_store(settings)) as store:
+        ledger = await Ledger.open(store)
+        async with asyncio.timeout(_BOUND), contextlib.aclosing(ledger.tail(1)) as tail:
+            async for entries in tail:
+                if entries:
+                    break
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    assert f"`onrecord load {ROOT}/samples/il76.json` loads the rest" in " ".join(capsys.readouterr().out.split())
+    rest = terminal.run("load", "samples/il76.json")
+    assert re.search(r"^[1-9]\d? of 99 parts were new", rest.stdout, re.MULTILINE)
+    assert "99 of 99" not in rest.stdout
+    stop(service)
+
+
+def test_help_of_a_command_shows_its_arguments_as_they_are_given(terminal: Terminal) -> None:
+    """What is given without a name is shown, and asked for, without one."""
+    assert "--file" not in terminal.run("load", "--help").stdout
+    assert "parameter FILE requires" in terminal.run("load").stderr
+    assert "--empty" not in terminal.run("claims", "--help").stdout
