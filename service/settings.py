@@ -12,10 +12,10 @@ from events.identifiers import LedgerName
 
 _PREFIX = "ONRECORD_"
 _SECRET = {
-    "key": "it has no spaces",
-    "secret_key": "it is 32 bytes in hexadecimal or base64",
-    "store_url": "it is written as in redis://host:6379/0, unix:///path or redis+cluster://host:6379,other:6379",
-    "webhook_proxy": "it is written as in http://proxy:3128",
+    "key": "it must have no spaces",
+    "secret_key": "it must be 32 bytes in hexadecimal or base64",
+    "store_url": "it must be as in redis://host:6379/0, unix:///path or redis+cluster://host:6379,other:6379",
+    "webhook_proxy": "it must be as in http://proxy:3128",
 }
 """Settings that are a secret or can hold a password, and how they have to be: what they were set to is never shown."""
 _ALGORITHM = "(RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA)"
