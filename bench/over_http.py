@@ -23,7 +23,7 @@ from events.store import Store
 from service import embedded
 from service.app import open_served
 from service.auth.bootstrap import ensure_bootstrap_key
-from service.projections.catalog import CLAIMS
+from service.projections.catalog import PROJECTIONS
 from service.projections.queries import Queries
 from service.settings import Settings
 from service.verification.commands import Caller
@@ -162,6 +162,7 @@ async def _listing(name: str, service: _Service) -> Measurement:
 
 async def _beside_hello(name: str, service: _Service, requests: list[bytes], at_least: float) -> Measurement:
     hello = http("GET", "/")
+    await _level(service)
 
     async def ours() -> float:
         return (await load(service.api, lambda n: requests[n % len(requests)], seconds=_SECONDS)).per_second
@@ -218,9 +219,16 @@ async def _running() -> AsyncIterator[_Service]:
 async def _projecting(service: _Service) -> AsyncIterator[None]:
     """Run a worker beside the service; begin when it has projected all that was recorded."""
     async with running(sys.executable, "-m", "service.cli", "worker", **service.environment):
-        ledger = await Ledger.open(service.store)
-        await Queries(service.store, ledger.keys).wait_for(CLAIMS, (await ledger.head()).position, seconds=300)
+        await _level(service)
         yield
+
+
+async def _level(service: _Service) -> None:
+    """Wait until all that was recorded is projected, so that nothing changes any more."""
+    ledger = await Ledger.open(service.store)
+    queries, head = Queries(service.store, ledger.keys), await ledger.head()
+    for projection in PROJECTIONS:
+        await queries.wait_for(projection, head.position, seconds=300)
 
 
 async def _filled(store: Store) -> tuple[list[str], list[str]]:

@@ -257,7 +257,7 @@ async def _exposing(settings: Settings, metrics: Metrics | None) -> AsyncIterato
                 timeout_graceful_shutdown=1,
             )
         )
-        serving = asyncio.create_task(_until_exit(server, "the metrics"))
+        serving = asyncio.create_task(_until_exit(server, "the metrics", "ONRECORD_METRICS_PORT"))
         try:
             await _until_started(server, serving)
             yield
@@ -306,7 +306,7 @@ async def _serve(
             end()
 
     with _on_signal(on_signal):
-        serving = asyncio.create_task(_until_exit(server, "the API"))
+        serving = asyncio.create_task(_until_exit(server, "the API", "ONRECORD_PORT"))
         try:
             await _until_started(server, serving)
             if server.started:
@@ -336,12 +336,13 @@ async def _until_started(server: _Server, serving: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def _until_exit(server: _Server, what: str) -> None:
+async def _until_exit(server: _Server, what: str, setting: str) -> None:
     try:
         await server.serve()
     except SystemExit as error:
         address = f"{server.config.host}:{server.config.port}"
-        raise StoreUnusable(f"{what} cannot listen on {address}; is something else there?") from error
+        said = f"{what} cannot listen on {address}; is something else there? {setting} names another port"
+        raise StoreUnusable(said) from error
 
 
 @contextlib.contextmanager

@@ -209,9 +209,13 @@ class Facts(Struct, omit_defaults=True, gc=False):
     assessments: tuple[AssessmentFacts, ...] = ()
     inquiries: dict[str, InquiryFacts] = field(default_factory=dict)
     members: tuple[Membership, ...] = ()
+    """Claims that it speaks, or once spoke, for."""
     merges: tuple[Membership, ...] = ()
+    """Claims that speak, or once spoke, for it: the last one now, unless that has ended."""
     borrowed: tuple[Borrowed, ...] = ()
+    """What it reads of the claims that it is a part of."""
     lent_to: tuple[str, ...] = ()
+    """Its parts, which read statements of it."""
     publications: tuple[UsedIn, ...] = ()
     voided: dict[str, Voided] = field(default_factory=dict)
     last: LastVerdict | None = None

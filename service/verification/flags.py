@@ -51,8 +51,8 @@ def _no_evidence_supplied(voices: Voices) -> bool:
 
 
 def _open(voices: Voices, stance: Stance, closing: AbstractSet[Stance], *, since: int = 0) -> bool:
-    """Whether a speaker took ``stance`` (recorded after ``since``) and none of the ``closing`` ones later."""
-    taken = [said for said in voices.in_force.values() if said.stance is stance and said.position > since]
+    """Whether a speaker took ``stance``, no position (recorded after ``since``), and no ``closing`` one later."""
+    taken = [said for said in voices.no_positions if said.stance is stance and said.position > since]
     if not taken:
         return False
     latest: dict[str, int] = {}

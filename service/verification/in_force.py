@@ -144,7 +144,7 @@ class InForce(Struct, gc=False):
         substantial = False
         if said.corrections or inverted:
             said, substantial = _as_it_is(said, horizon, inverted=inverted)
-        if not horizon.holds(said.position, said.hi):
+        if horizon is not NOW and not horizon.holds(said.position, said.hi):
             return None
         self.seen.add(said.statement_id)
         if said.repeats is not None:

@@ -99,9 +99,9 @@ def _count(voices: Voices) -> Counts:
     for_it: list[Voice | Exhibit] = [*supports, *voices.supporting]
     against: list[Voice | Exhibit] = [*denials, *voices.refuting]
     return Counts(
-        n=len(independent(each.marks for each in for_it)),
-        nd=len(independent(each.marks for each in for_it if each.interest == "disinterested")),
-        od=len(independent(each.marks for each in against)),
+        n=len(independent([each.marks for each in for_it])),
+        nd=len(independent([each.marks for each in for_it if each.interest == "disinterested"])),
+        od=len(independent([each.marks for each in against])),
     )
 
 

@@ -103,6 +103,11 @@ class Voices:
         """Every effective statement."""
         return [voice for voices in self.by_weight.values() for voice in voices]
 
+    @cached_property
+    def no_positions(self) -> list[StatementFacts]:
+        """Every statement in force that takes no position."""
+        return [said for said in self.in_force.values() if said.stance not in POSITIONAL]
+
     @property
     def full_supports(self) -> list[Voice]:
         """Effective statements that support the claim as it stands."""
@@ -128,11 +133,14 @@ class Voices:
         self.left_out["superseded"] = superseded
 
     def _voice(self, said: StatementFacts) -> Voice:
-        weight, speaker = self._weigh(said), self.sources[said.speaker_id]
+        weight, speaker = POSITIONAL[said.stance], self.sources[said.speaker_id]
+        if weight is Weight.FULL_SUPPORT and not self._is_full(said):
+            weight = Weight.PARTIAL_SUPPORT
         side: Side = "supports" if weight in SUPPORT else "opposes"
+        not_counted = self._why_not_counted(said, speaker)
         if not said.rests_on:
             interest = self.interests.of_source(said.speaker_id, side)
-            return Voice(said, speaker, weight, speaker.marks, interest, self._why_not_counted(said, speaker))
+            return Voice(said, speaker, weight, speaker.marks, interest, not_counted)
         named = [rest for rest in said.rests_on if rest.startswith("source_")]
         evidence = self.record.things
         shown = [evidence[rest] for rest in said.rests_on if rest in evidence]
@@ -142,27 +150,29 @@ class Voices:
         )
         suppliers = [item.supplied_by for item in shown if item.supplied_by]
         interest = self.interests.of_statement(said.speaker_id, named, suppliers, side)
-        return Voice(said, speaker, weight, marks, interest, self._why_not_counted(said, speaker))
+        return Voice(said, speaker, weight, marks, interest, not_counted)
 
-    def _weigh(self, said: StatementFacts) -> Weight:
-        weight, claim = POSITIONAL[said.stance], self.record.claim
-        if weight is not Weight.FULL_SUPPORT:
-            return weight
-        if _CAREFUL[said.hedge] > _CAREFUL[claim.hedge]:
-            return Weight.PARTIAL_SUPPORT
-        if quantities.entailed(claim.quantities, said.quantities, self.policy.about_tolerance):
-            return weight
-        return Weight.PARTIAL_SUPPORT
+    def _is_full(self, said: StatementFacts) -> bool:
+        """Whether a statement that is for the claim is for all of it, and as sure."""
+        claim = self.record.claim
+        if said.hedge != claim.hedge and _CAREFUL[said.hedge] > _CAREFUL[claim.hedge]:
+            return False
+        return not claim.quantities or quantities.entailed(
+            claim.quantities, said.quantities, self.policy.about_tolerance
+        )
 
     def _why_not_counted(self, said: StatementFacts, speaker: Profile) -> str | None:
         if speaker.unbound and not said.rests_on and (speaker.withheld or (speaker.media and said.basis == "unstated")):
             return UNATTRIBUTED
-        countable, grade = self.policy.countable_grades, speaker.grade(self.record.claim.tags)
-        if grade in self.policy.excluded_grades or (countable and grade not in countable):
-            return "grade_excluded"
-        evidence = self.record.things
-        if said.rests_on and all(rest in evidence and evidence[rest].status == "challenged" for rest in said.rests_on):
-            return "rests_on_challenged_evidence"
+        countable, excluded = self.policy.countable_grades, self.policy.excluded_grades
+        if countable or excluded:
+            grade = speaker.grade(self.record.claim.tags)
+            if grade in excluded or (countable and grade not in countable):
+                return "grade_excluded"
+        if said.rests_on:
+            evidence = self.record.things
+            if all(rest in evidence and evidence[rest].status == "challenged" for rest in said.rests_on):
+                return "rests_on_challenged_evidence"
         return None
 
     def _exhibits(self, bearing: str, side: Side) -> list[Exhibit]:

@@ -208,6 +208,7 @@ def test_a_port_that_is_taken_is_one_clear_line(terminal: Terminal) -> None:
         refused = terminal.run("serve")
     assert refused.returncode == 1
     assert f"onrecord: the API cannot listen on 127.0.0.1:{terminal.port}" in refused.stderr
+    assert "ONRECORD_PORT names another port" in refused.stderr
     assert "Traceback" not in refused.stdout + refused.stderr
 
 

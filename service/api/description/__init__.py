@@ -14,6 +14,7 @@ from litestar import Litestar
 from events.schemas import Schema
 from service.api.description import answers, examples, links, operations, webhooks
 from service.api.description.shapes import shapes
+from service.api.http.parameters import Query
 from service.api.http.problems import Problem
 
 _TAGS: dict[str, str] = {
@@ -73,23 +74,22 @@ def described(app: Litestar) -> bytes:
     return msgspec.json.format(msgspec.json.encode(description), indent=2) + b"\n"
 
 
-def queries_of(description: bytes) -> dict[str, dict[str, bool]]:
-    """Return the query parameters of every operation that a description has, by its identifier.
-
-    Each says whether it may be given several times.
-    """
+def queries_of(description: bytes) -> dict[str, dict[str, Query]]:
+    """Return the query parameters of every operation that a description has, by its identifier."""
     decoded = msgspec.json.decode(description)
-    shared = decoded["components"]["parameters"]
 
     def whole(each: Schema) -> Schema:
-        found: Schema = shared[each["$ref"].rpartition("/")[2]] if "$ref" in each else each
+        _, _, kind, name = each["$ref"].split("/") if "$ref" in each else ("", "", "", "")
+        found: Schema = decoded["components"][kind][name] if name else each
         return found
+
+    def query(schema: Schema) -> Query:
+        one = whole(schema.get("items", schema))
+        return Query(repeated="array" in str(schema), values=tuple(map(str, one.get("enum", ()))))
 
     return {
         operation["operationId"]: {
-            each["name"]: "array" in str(each.get("schema"))
-            for each in map(whole, operation["parameters"])
-            if each["in"] == "query"
+            each["name"]: query(each["schema"]) for each in map(whole, operation["parameters"]) if each["in"] == "query"
         }
         for item in decoded["paths"].values()
         for operation in item.values()

@@ -3,7 +3,7 @@
 A filter that is misspelt would otherwise list everything, and look as if it had been heeded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +11,7 @@ import msgspec
 from litestar.middleware import ASGIMiddleware
 from litestar.params import QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec import Struct
 
 from events.identifiers import BASE32, ClaimId, SourceId, StoryId
 from events.words import Party, Tag
@@ -50,29 +51,42 @@ _PLACES = {"after", "before"}
 """Parameters that are looked at by who knows what a place is there."""
 
 
+class Query(Struct, frozen=True):
+    """A query parameter: whether it may be given several times, and its values if they are few."""
+
+    repeated: bool
+    values: tuple[str, ...] = ()
+
+
 class KnownParameters(ASGIMiddleware):
-    """Refuses a request with a query parameter that its operation does not have, or has twice that it has once.
+    """Refuses a request with a query parameter that its operation does not have, has once, or has not with that value.
 
     Litestar reads ``null`` as a parameter that was left out, and would list everything.
     """
 
     def __init__(self) -> None:
-        self.of_operation: Mapping[str, Mapping[str, bool]] = {}
-        """The query parameters of each operation, by its identifier, and whether each may be given several times."""
+        self.of_operation: Mapping[str, Mapping[str, Query]] = {}
+        """The query parameters of each operation, by its identifier."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let a request pass, or raise ``bad-request`` (400) naming what there is not."""
         if given := scope["query_string"]:
             known = self.of_operation.get(getattr(scope["route_handler"], "operation_id", ""))
             if known is not None:
-                seen = set()
-                for name, value in parse_qsl(given.decode("latin-1"), keep_blank_values=True):
-                    if name not in known:
-                        there = f"there is {', '.join(sorted(known))}" if known else "none is taken"
-                        raise ApiError("bad-request", f"there is no parameter {name[:80]!r} here; {there}")
-                    if name in seen and not known[name]:
-                        raise ApiError("bad-request", f"{name}: it is given once")
-                    seen.add(name)
-                    if value == "null" or (not value and name not in _PLACES):
-                        raise ApiError("bad-request", f"{name}: leave it out, or give it a value")
+                _check(parse_qsl(given.decode("latin-1"), keep_blank_values=True), known)
         await next_app(scope, receive, send)
+
+
+def _check(given: Iterable[tuple[str, str]], known: Mapping[str, Query]) -> None:
+    seen = set()
+    for name, value in given:
+        if name not in known:
+            there = f"there is {', '.join(sorted(known))}" if known else "none is taken"
+            raise ApiError("bad-request", f"there is no parameter {name[:80]!r} here; {there}")
+        if name in seen and not known[name].repeated:
+            raise ApiError("bad-request", f"{name}: it is given once")
+        seen.add(name)
+        if value == "null" or (not value and name not in _PLACES):
+            raise ApiError("bad-request", f"{name}: leave it out, or give it a value")
+        if (values := known[name].values) and value not in values:
+            raise ApiError("bad-request", f"{name}: {value[:80]!r} is none of {', '.join(values)}")
