@@ -78,7 +78,7 @@ async def test_a_schema_that_there_is_not(stranger: httpx2.AsyncClient) -> None:
     ("query", "says"),
     [
         ("sate=contested", "there is no parameter 'sate' here; there is after, as_of"),
-        ("state=contsted", "state: 'contsted' is none of unverified, contested, denied,"),
+        ("state=contsted", "state: 'contsted' is none of contested, corroborated, denied,"),
         ("flag=declared&flag=nonsense", "flag: 'nonsense' is none of "),
         ("story=il76", "story: Expected `str` matching regex"),
         ("party=The Russians", "party: Expected `str` matching regex"),
