@@ -51,7 +51,7 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run it until the caller is done, from when its metrics can be had; it must end well."""
+        """Run it until the caller is done, from when it and its metrics answer; it must end well."""
         process = await asyncio.create_subprocess_exec(ONRECORD, self._word, env=self._environment)
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -80,7 +80,10 @@ class Process:
     async def _answers(self) -> bool:
         try:
             await self.scrape()
-        except httpx2.TransportError:
+            if self._word == "api":  # which listens a moment after its metrics do
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+        except (httpx2.TransportError, OSError):
             await asyncio.sleep(0.02)
             return False
         return True
