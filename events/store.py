@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -16,7 +15,6 @@ from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnect
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
-    AuthenticationError,
     ClusterDownError,
     ConnectionError,  # noqa: A004 - redis-py's name
     NoScriptError,
@@ -30,7 +28,7 @@ from redis.exceptions import (
 )
 from redis.maint_notifications import MaintNotificationsConfig
 
-from events.errors import ClocksApart, StoreFull, StoreNotDurable, StoreTooOld, StoreUnavailable
+from events.errors import StoreFull, StoreUnavailable
 
 Store: TypeAlias = Any  # a redis.asyncio.Redis or RedisCluster, whose annotations describe two kinds of client at once
 """A client of the store. One is shared by everything in a process; reads that block have one of their own."""
@@ -44,15 +42,11 @@ _NO_WRITES = {"MISCONF", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NO
 """Codes with which a server says that it cannot write now: full disk, failover, still loading."""
 _OF_A_PIPELINE = re.compile(r"^Command # \d+ .* of pipeline caused error: \(?['\"]?", re.DOTALL)
 """What redis-py puts before the error of a command in a pipeline."""
-_OLDEST = (7, 2)
-_OLDEST_VALKEY = (8, 0)
 _POOL_SECONDS = 5.0
 _CONNECT_SECONDS = 2
 _REWRITE_SECONDS = 10
 _REWRITE_POLL = 0.05
 _UNBOUNDED = 2**31
-_CLOCKS_APART = 5.0
-"""Seconds by which the store's clock may differ from ours: as many as the append script lets it step back."""
 
 
 _CLUSTER = "redis+cluster://"
@@ -371,71 +365,3 @@ async def _began_rewrite(store: Store, server: dict[str, Any]) -> bool:
             return False
         raise
     return True
-
-
-async def check(store: Store, *, allow_lossy: bool = False) -> str:
-    """Make sure that the store can hold a ledger, and return what it is, as in ``Valkey 9.1.2``.
-
-    Of a cluster every primary is asked, and the first that will not do is the one that is named.
-
-    Raises ``StoreUnavailable`` when it does not answer, ``StoreTooOld`` below Redis 7.2 and Valkey 8, ``ClocksApart``
-    when its clock is not ours, and ``StoreNotDurable`` when it could lose what it acknowledged, unless ``allow_lossy``.
-    """
-    try:
-        await store.initialize()
-        for server in servers(store):
-            name, version, known = _name_and_version(await store.info("server", **server))
-            if version < known:
-                oldest = ".".join(map(str, known))
-                raise StoreTooOld(f"the store is {name} {_dotted(version)}; On Record needs {oldest} or newer")
-            await _check_clock(store, server)
-            reasons = [] if allow_lossy else await _lossy_settings(store, server)
-            if reasons:
-                raise StoreNotDurable(reasons)
-    except AuthenticationError as error:
-        raise StoreUnavailable(f"the store refuses our credentials: {error}") from error
-    except UNREACHABLE as error:
-        raise StoreUnavailable(f"the store does not answer: {error}") from error
-    except RedisError as error:
-        raise StoreUnavailable(f"the store refuses to be asked: {error}") from error
-    return f"{name} {_dotted(version)}"
-
-
-async def _check_clock(store: Store, server: dict[str, Any]) -> None:
-    """Raise ``ClocksApart`` if a server's time lies further outside that of the question than clocks may differ."""
-    before = time.time()
-    seconds, microseconds = await store.time(**server)
-    its, after = int(seconds) + int(microseconds) / 1e6, time.time()
-    apart = max(before - its, its - after)
-    if apart > _CLOCKS_APART:
-        which = "behind" if its < before else "ahead of"
-        raise ClocksApart(f"the store's clock is {apart:.1f} s {which} ours; let NTP set both")
-
-
-async def _lossy_settings(store: Store, server: dict[str, Any]) -> list[str]:
-    """Return the settings by which a server of the store could lose acknowledged events."""
-    try:
-        settings = await store.config_get("appendonly", "appendfsync", "maxmemory-policy", **server)
-    except ResponseError:
-        return ["CONFIG GET is not permitted, so its persistence cannot be seen"]
-    wanted = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-    where = f"{server['target_nodes'].name}: " if server else ""
-    return [
-        f"{where}{name} is {settings.get(name, 'unknown')}, not {value}"
-        for name, value in wanted.items()
-        if settings.get(name) != value
-    ]
-
-
-def _name_and_version(server: dict[str, Any]) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
-    if "valkey_version" in server:
-        return "Valkey", _numbers(server["valkey_version"]), _OLDEST_VALKEY
-    return "Redis", _numbers(server["redis_version"]), _OLDEST
-
-
-def _numbers(version: object) -> tuple[int, ...]:
-    return tuple(int(part) for part in str(version).split(".") if part.isdigit())
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))

@@ -9,6 +9,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 import events.store
+from events import durability
 from events.envelope import LARGEST_EVENT
 from events.errors import ArchiveDamaged, ArchiveUnavailable
 from events.ledger import Ledger
@@ -134,6 +135,26 @@ def tokens_of(settings: Settings) -> Tokens | None:
     return Tokens(settings.jwt_issuer, settings.jwt_audience, algorithms, Jwks(settings.jwt_jwks_url))
 
 
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title=TITLE,
+        version=VERSION,
+        description=ABOUT,
+        use_handler_docstrings=True,
+        components=Components(
+            security_schemes={
+                "key": SecurityScheme(type="http", scheme="bearer", description=_KEY),
+                "jwt": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="A token of the identity provider, if one is set up (RFC8725 holds).",
+                ),
+            }
+        ),
+    )
+
+
 def create_app(settings: Settings) -> Litestar:
     """Return the API over the store that the settings name, for every ledger in it.
 
@@ -148,7 +169,7 @@ def create_app(settings: Settings) -> Litestar:
     async def on_store(_: Litestar) -> AsyncIterator[None]:
         store = events.store.connect(settings.store_url, replicas=settings.replicas)
         try:
-            await events.store.check(store, allow_lossy=settings.allow_lossy_store)
+            await durability.check(store, allow_lossy=settings.allow_lossy_store)
             keys, tokens = Keys(store), tokens_of(settings)
             running.bearers = Bearers(keys, tokens)
             running.ledgers = OpenLedgers(opener(store, settings))
@@ -196,23 +217,7 @@ def create_app(settings: Settings) -> Litestar:
         exception_handlers={Exception: problems.answer},
         request_max_body_size=LARGEST_EVENT,
         lifespan=[on_store],
-        openapi_config=OpenAPIConfig(
-            title=TITLE,
-            version=VERSION,
-            description=ABOUT,
-            use_handler_docstrings=True,
-            components=Components(
-                security_schemes={
-                    "key": SecurityScheme(type="http", scheme="bearer", description=_KEY),
-                    "jwt": SecurityScheme(
-                        type="http",
-                        scheme="bearer",
-                        bearer_format="JWT",
-                        description="A token of the identity provider, if one is set up (RFC8725 holds).",
-                    ),
-                }
-            ),
-        ),
+        openapi_config=_openapi(),
         logging_config=None,
     )
     check_declared(app)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import events.store
-from events import moments
+from events import durability, moments
 from events.envelope import Entry
 from events.errors import ArchiveDamaged, StoreUnusable
 from events.keys import LedgerKeys
@@ -49,7 +49,7 @@ async def replay(settings: Settings, *, after: int, archived: bool, into: str | 
             sys.stdout.buffer.flush()
             return
         async with aclosing(_other(into, settings)) as other:
-            await events.store.check(other, allow_lossy=settings.allow_lossy_store)
+            await durability.check(other, allow_lossy=settings.allow_lossy_store)
             restoration = Restoration(other, settings.ledger)
             await restoration.begin()
             with Progress(*COLUMNS, console=_console) as bar:
@@ -154,7 +154,7 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
             except embedded.HomeInUse:  # an On Record runs there, and its store with it
                 url = embedded.url_of(settings.home_path)
         store = await stack.enter_async_context(aclosing(events.store.connect(url, replicas=settings.replicas)))
-        await events.store.check(store, allow_lossy=settings.allow_lossy_store)
+        await durability.check(store, allow_lossy=settings.allow_lossy_store)
         yield store
 
 

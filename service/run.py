@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import events.store
-from events import group_commit
+from events import durability, group_commit
 from events.errors import StoreFull, StoreUnavailable, StoreUnusable
 from events.ledger import Ledger, ledger_names
 from events.store import Store
@@ -181,7 +181,7 @@ async def checked_store(settings: Settings) -> AsyncIterator[Store]:
     """Yield a client of the store, once it was found fit to hold a ledger."""
     store = events.store.connect(settings.store_url, replicas=settings.replicas)
     try:
-        await events.store.check(store, allow_lossy=settings.allow_lossy_store)
+        await durability.check(store, allow_lossy=settings.allow_lossy_store)
         await archives_of(settings).check_not_lost(store, settings.ledger)
         yield store
     finally:

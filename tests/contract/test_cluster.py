@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 import events.store
-from events import catalog, keys
+from events import catalog, durability, keys
 from events.envelope import Provenance
 from events.errors import StoreNotDurable, StoreUnavailable
 from events.identifiers import new_id
@@ -80,14 +80,14 @@ async def test_a_ledger_on_any_node_can_be_followed(cluster: Store) -> None:
 @pytest.mark.parametrize("number", range(3))
 async def test_one_node_that_could_lose_events_is_enough_to_refuse_the_cluster(cluster: Store, number: int) -> None:
     """Every primary is looked at, and the one that will not do is named."""
-    assert (await events.store.check(cluster)).startswith("Valkey 9")
+    assert (await durability.check(cluster)).startswith("Valkey 9")
     node = sorted(cluster.get_primaries(), key=lambda node: node.port)[number]
     await cluster.config_set("appendfsync", "everysec", target_nodes=node)
     try:
         with pytest.raises(StoreNotDurable) as refused:
-            await events.store.check(cluster)
+            await durability.check(cluster)
         assert [f"{node.name}: appendfsync is everysec, not always"] == refused.value.reasons
-        assert (await events.store.check(cluster, allow_lossy=True)).startswith("Valkey 9")
+        assert (await durability.check(cluster, allow_lossy=True)).startswith("Valkey 9")
     finally:
         await cluster.config_set("appendfsync", "always", target_nodes=node)
 
@@ -96,7 +96,7 @@ async def test_a_cluster_of_which_nobody_answers_is_said_to_be_away() -> None:
     """Nobody listening on any of the named nodes is one clear error."""
     store = events.store.connect("redis+cluster://user:secret@127.0.0.1:1,127.0.0.1:2")
     with pytest.raises(StoreUnavailable):
-        await events.store.check(store)
+        await durability.check(store)
     with pytest.raises(StoreUnavailable):
         await Ledger.open(store)
     await store.aclose()

