@@ -120,7 +120,7 @@ def _claim_indexes(before: ClaimDocument | None, after: ClaimDocument, its: Sequ
     yield from (Change("add", membership) for membership in now - then)
     named: dict[Membership, None] = {}
     for it in its:
-        named.update(_named(it.event))
+        named |= dict.fromkeys(_named(it.event))
     yield from (Change("add", membership) for membership in named)
     yield Change("add", CHANGED, its[-1].position)
 
@@ -152,7 +152,7 @@ def _standing_memberships(document: ClaimDocument | None) -> set[Membership]:
     return found
 
 
-def _named(event: catalog.Event) -> Iterator[tuple[Membership, None]]:
+def _named(event: catalog.Event) -> Iterator[Membership]:
     """Yield who is heard in an event (``source``), and whom a verdict depends on since (``rests``)."""
     heard: Sequence[str | None] = ()
     rests: Sequence[str | None] = ()
@@ -171,10 +171,10 @@ def _named(event: catalog.Event) -> Iterator[tuple[Membership, None]]:
             rests = (added.supplied_by,)
     for source_id in heard:
         if source_id:
-            yield ("source", source_id), None
+            yield "source", source_id
     for source_id in rests:
         if source_id and source_id.startswith("source_"):
-            yield ("rests", source_id), None
+            yield "rests", source_id
 
 
 def words_of(text: str) -> set[str]:

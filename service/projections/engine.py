@@ -170,7 +170,7 @@ async def and_next(work: Awaitable[_T], ledger: Ledger, after: int, end: int | N
         return await work, await coming
     finally:
         coming.cancel()
-        await asyncio.wait([coming])
+        await asyncio.gather(coming, return_exceptions=True)  # if both fail, the work's error is the one that is told
 
 
 class Projector:
