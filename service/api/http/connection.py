@@ -25,7 +25,7 @@ _REASONS = {
 }
 
 
-class Together:
+class JoinedWrites:
     """A transport that sends the header of an answer together with the beginning of its body.
 
     uvicorn writes each by itself: two system calls, and two packets for the client to wake up for. A header that no
@@ -70,7 +70,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request."""
-        super().connection_made(Together(transport, self.loop))  # type: ignore[arg-type]  # it does what is used of one
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]  # it does what is used of one
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

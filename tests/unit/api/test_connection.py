@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from service.api.http.connection import Together
+from service.api.http.connection import JoinedWrites
 
 HEADER = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
 
@@ -24,13 +24,13 @@ class Wire(asyncio.Transport):
         self.sent.append(None)
 
 
-async def sent(*pieces: bytes, then: Callable[[Together], object] = lambda _: None) -> list[bytes | None]:
+async def sent(*pieces: bytes, then: Callable[[JoinedWrites], object] = lambda _: None) -> list[bytes | None]:
     """Return what is on the wire after some pieces were written."""
     wire = Wire()
-    together = Together(wire, asyncio.get_running_loop())
+    joined = JoinedWrites(wire, asyncio.get_running_loop())
     for piece in pieces:
-        together.write(piece)
-    then(together)
+        joined.write(piece)
+    then(joined)
     return wire.sent
 
 
@@ -55,4 +55,4 @@ async def test_answers_stay_in_their_order() -> None:
 
 async def test_closing_sends_what_waits_first() -> None:
     """An answer without a body is not lost when the connection is closed after it."""
-    assert await sent(HEADER, then=Together.close) == [HEADER, None]
+    assert await sent(HEADER, then=JoinedWrites.close) == [HEADER, None]
