@@ -22,6 +22,7 @@ from service.settings import Settings
 from service.timers import Timers
 from service.verification.commands import Recorder
 from service.worker import Worker
+from tests.e2e.receiving import Receiver, receiving
 
 PERSON = derived_id("person", "editor")
 SECOND = derived_id("person", "second editor")
@@ -51,6 +52,13 @@ async def serving(settings: Settings, headers: Mapping[str, str]) -> AsyncIterat
         yield client
     server.should_exit = True
     await running
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """An endpoint."""
+    async with receiving() as receiver:
+        yield receiver
 
 
 def missing(key: str) -> str:

@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.webhooks.destination import Refused
 from service.webhooks.egress import Egress
 from tests.e2e.conftest import Newsroom
-from tests.e2e.receiving import Receiver, receiving
+from tests.e2e.receiving import Receiver
 
 _PATIENCE = 60
 
@@ -26,13 +26,6 @@ _PATIENCE = 60
 def settings(settings: Settings) -> Settings:
     """Settings under which endpoints on this machine can be sent to."""
     return structs.replace(settings, webhook_allow="127.0.0.0/8")
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """An endpoint."""
-    async with receiving() as receiver:
-        yield receiver
 
 
 class Terminal:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from prometheus_client import Metric
 
 from service.settings import Settings
 from tests.e2e.conftest import Newsroom
-from tests.e2e.receiving import Receiver, receiving
+from tests.e2e.receiving import Receiver
 from tests.e2e.test_metrics import Process
 
 pytestmark = pytest.mark.timeout(120)
@@ -23,13 +22,6 @@ HOUR = "3600"
 def settings(settings: Settings) -> Settings:
     """Settings under which endpoints on this machine can be sent to."""
     return structs.replace(settings, webhook_allow="127.0.0.0/8")
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """An endpoint."""
-    async with receiving() as receiver:
-        yield receiver
 
 
 def delivering(room: Newsroom, home: Path, store_url: str, schedule: str) -> Process:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from service.auth.keys import new_key
 from service.auth.scopes import Scope
 from service.settings import Settings
 from tests.e2e.conftest import Newsroom, missing, sealed_up_to
-from tests.e2e.receiving import Received, Receiver, receiving
+from tests.e2e.receiving import Received, Receiver
 
 SECRET = "whsec_" + base64.b64encode(b"planted secret of twenty-six").decode()
 TOKEN = "Bearer planted-token"  # noqa: S105 - planted, to be looked for
@@ -27,13 +26,6 @@ TOKEN = "Bearer planted-token"  # noqa: S105 - planted, to be looked for
 def settings(settings: Settings) -> Settings:
     """Settings under which endpoints on this machine can be sent to."""
     return structs.replace(settings, webhook_allow="127.0.0.0/8")
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """An endpoint."""
-    async with receiving() as receiver:
-        yield receiver
 
 
 def verify(secret: str, message: Received) -> None:
